@@ -1,0 +1,62 @@
+"""Catalogue entries as JSON holds them, and as `Record`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gc3store.record import Record
+
+__all__ = ["from_microseconds", "record_from_entry", "to_microseconds"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_microseconds(value: int | None) -> datetime | None:
+    """Return the time that is `value` microseconds after the epoch, in UTC."""
+    return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+def to_microseconds(value: datetime) -> int:
+    """Return a time in microseconds since the epoch.
+
+    >>> to_microseconds(from_microseconds(1764072000123456))
+    1764072000123456
+    """
+    return (value - _EPOCH) // timedelta(microseconds=1)
+
+
+def record_from_entry(entry: Mapping[str, Any], *, environment: str | None = None) -> Record:
+    """Return the record that a catalogue entry describes.
+
+    Parameters
+    ----------
+    entry : mapping
+        Times in microseconds, texts as they are; what is missing has its default.
+    environment : str, optional
+        The text that `gc3store.environment` made when it was saved.
+    """
+    origin: dict[str, Any] = {}
+    if environment:
+        origin.update(json.loads(environment))
+    if entry.get("origin"):
+        origin.update(json.loads(entry["origin"]))
+    return Record(
+        id=entry["id"],
+        name=entry.get("name"),
+        cls=entry.get("cls", ""),
+        state=entry.get("state"),
+        tags=tuple(entry.get("tags") or ()),
+        size=entry.get("size", 0),
+        created=from_microseconds(entry.get("created")),
+        modified=from_microseconds(entry.get("modified")),
+        revision=entry.get("revision", 1),
+        preview=entry.get("preview"),
+        references=tuple(entry.get("references") or ()),
+        origin=origin,
+        columns=entry.get("columns") or {},
+        checksum=entry.get("checksum"),
+        error=entry.get("error"),
+    )

@@ -1,0 +1,169 @@
+"""Files that appear whole or not at all, and stay."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import xxhash
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "Staged",
+    "is_abandoned",
+    "locked",
+    "process_token",
+    "remove_tree",
+    "sync_directory",
+    "sync_file",
+    "sync_files",
+    "write_file",
+]
+
+
+def write_file(path: str, pieces: Any) -> str:
+    """Write a new file from pieces of bytes, and return its path; leave none if that fails."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # somebody tidied up too well
+        descriptor = os.open(path, flags, 0o666)
+    try:
+        try:
+            if isinstance(pieces, list):
+                pieces = (b"".join(pieces),)
+            for piece in pieces:
+                written = os.write(descriptor, piece)
+                while written < len(piece):
+                    piece = memoryview(piece)[written:]
+                    written = os.write(descriptor, piece)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
+    return path
+
+
+class Staged:
+    """A record that is complete, under temporary names."""
+
+    __slots__ = ("data", "data_target", "head", "published", "target")
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.head = ""
+        self.data: str | None = None
+        self.data_target = ""
+        self.published = False
+
+    def discard(self) -> None:
+        """Remove its files, unless it has taken its place."""
+        if self.published:
+            return
+        for path in (self.head, self.data, self.data_target):
+            if path:
+                with suppress(OSError):
+                    os.unlink(path)
+
+
+def process_token() -> str:
+    """Return the beginning of the names of this process's temporary files."""
+    host = xxhash.xxh3_64_hexdigest(socket.gethostname().encode())
+    return f"{host}-{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def is_abandoned(path: str) -> bool:
+    """Whether a temporary file was left behind by a process that is gone.
+
+    One of another host is given a week: whether its process lives cannot be told from here.
+    """
+    host, _, rest = os.path.basename(path).partition("-")
+    if host == xxhash.xxh3_64_hexdigest(socket.gethostname().encode()):
+        try:
+            os.kill(int(rest.partition("-")[0]), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
+    return time.time() - os.stat(path).st_mtime > 7 * 86400
+
+
+def sync_file(path: str) -> None:
+    """Bring the content of a file to stable storage."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_files(paths: Sequence[str]) -> None:
+    """Bring the contents of files to stable storage."""
+    if len(paths) < 4:
+        for path in paths:
+            sync_file(path)
+    else:
+        # File systems commit what is asked for at the same time together.
+        with ThreadPoolExecutor(16) as pool:
+            deque(pool.map(sync_file, paths), maxlen=0)
+
+
+def sync_directory(path: str) -> None:
+    """Bring the names in a directory to stable storage."""
+    if os.name != "posix":
+        return  # directories cannot be synchronized
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory of ours and all in it."""
+    for root, directories, files in os.walk(path, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(root, name))
+        for name in directories:
+            os.rmdir(os.path.join(root, name))
+    os.rmdir(path)
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Keep other processes and threads out meanwhile that lock the same file."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
+        try:
+            yield
+        finally:
+            # Explicitly: a child forked meanwhile holds the same lock, and
+            # closing would not release it.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)

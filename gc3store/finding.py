@@ -1,0 +1,87 @@
+"""How the names in a payload become classes: renamed, if they are trusted."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gc3store.inspection.globals import globals_of
+from gc3store.renaming import renamed, renaming
+from gc3store.serialization import Finder, Source
+
+if TYPE_CHECKING:
+    from gc3store.placeholder import Placeholders
+    from gc3store.trust import Trust
+
+__all__ = ["finder_for"]
+
+
+def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholders | None) -> Finder | None:
+    """Return what looks up the names in a payload; `None` if that is plain importing.
+
+    Parameters
+    ----------
+    trust : Trust
+        What may be imported.
+    id_ : str
+        The record's ID, for errors.
+    source : Source
+        The payload, still to be read.
+    placeholders : Placeholders or None
+        What makes up for classes that are missing.
+
+    Raises
+    ------
+    UntrustedError
+        If the payload names anything that may not be imported; nothing of it was then.
+    """
+    if not trust.everything:
+        _check(trust, id_, source)
+    elif placeholders is None and not renaming():
+        return None
+
+    if placeholders is not None:
+        placeholders.begin(source)
+
+    def find(module: str, name: str, default: Any) -> Any:
+        module, name = renamed(module, name)
+        if not trust.everything:
+            trust.check(id_, module, name, default)
+            if (module, name) == ("_codecs", "encode"):
+                return _latin1
+        if placeholders is None:
+            return default(module, name)
+        try:
+            return default(module, name)
+        except (ImportError, AttributeError):
+            return placeholders.make(module, name)
+
+    return find
+
+
+def _check(trust: Trust, id_: str, source: Source) -> None:
+    # All names at once and before the first is imported. This also finds what the unpickler
+    # would never ask about: objects that extension codes have in a table of the process.
+    if hasattr(source.stream, "read"):
+        source.stream = source.stream.read()
+    names = [renamed(found.module, found.name) for found in globals_of(source.stream, source.buffers)]
+    if trust.nothing:
+        trust.check(id_, *(names[0] if names else ("", "")))
+    for module, name in names:
+        trust.check(id_, module, name)
+    for module, name in names:
+        trust.check(id_, module, name, _import)
+
+
+def _import(module: str, name: str) -> Any:
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    # How bytes are written before protocol 3; other codecs would be imported by name.
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"bytes are not written in {encoding!r:.40}")
+    return text.encode("latin-1")

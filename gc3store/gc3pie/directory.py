@@ -1,0 +1,302 @@
+"""A directory that GC3Pie wrote: one plain pickle per object, its name the object's ID.
+
+What is relied on
+-----------------
+GC3Pie replaces a file by renaming it to ``ID.OLD``, writing a new one under the name,
+and deleting the old one. So between two of its steps, or after it was killed, the newest
+complete state may be in ``ID.OLD``: a file that is missing, or does not end as a pickle
+does, is looked for there, as GC3Pie itself does. What is written here appears by
+renaming a complete file. Its temporary name ends in ``.OLD`` as well, since GC3Pie
+takes every other name in the directory for an ID.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+import re
+import secrets
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from gc3store.directory_index import DirectoryIndex
+from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.filesystem import path_of
+from gc3store.gc3pie.numbers import next_numbers
+from gc3store.gc3pie.records import GC3PieRecords
+from gc3store.ids import make_id, number_of
+from gc3store.primitives import Draft, check_revision, not_found
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["GC3PieDirectory", "is_gc3pie_directory"]
+
+_ID = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
+_OLD = ".OLD"
+
+
+def is_gc3pie_directory(path: str) -> bool:
+    """Whether GC3Pie wrote what is in a directory: a file named like an ID that holds a pickle."""
+    try:
+        with os.scandir(path) as found:
+            for file in found:
+                if _Index._id_of(file.name) is not None and file.is_file():
+                    with open(file.path, "rb") as stream:
+                        head = stream.read(2)
+                    if len(head) == 2 and head[0] == 0x80 and head[1] <= 5:
+                        return True
+    except OSError:
+        return False
+    return False
+
+
+class GC3PieDirectory(GC3PieRecords):
+    """A `FilesystemStore` of GC3Pie, in place.
+
+    Parameters
+    ----------
+    url : str or os.PathLike
+        The directory, as a path or a ``file:`` URL.
+    durable : bool
+        Whether a save waits until the object is on stable storage.
+    read_only : bool
+        Never write.
+
+    Notes
+    -----
+    Looking and loading change nothing. What is saved here GC3Pie can load again; what it
+    saved is rewritten only where an object was changed and saved, or replaced. GC3Pie has
+    no place for names and tags.
+    """
+
+    atomic_batches: ClassVar[bool] = False
+    _must_name: ClassVar[bool] = True
+    _index: _Index
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        read_only: bool = False,
+        trust: Any = "everything",
+    ) -> None:
+        path = path_of(url)
+        super().__init__("file://" + quote(path), durable=durable, read_only=read_only, trust=trust)
+        self.path = path
+        self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "file://" + quote(os.path.realpath(path))))
+        self._index = _Index(path, self._entry_of)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (
+            type(self),
+            self.path,
+            {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option},
+        )
+
+    def _reduce_for_payload(self) -> Any:
+        return self.__reduce__()
+
+    def close(self) -> None:
+        """Forget what was read; a closed directory can still be used."""
+        with self._lock:
+            self._index.close()
+
+    def pre_fork(self) -> None:
+        """Do nothing: no file stays open between calls."""
+
+    def _forked(self) -> None:
+        self._seen = None
+        self._index.forget_connection()
+
+    # Reading.
+
+    def _file(self, id_: str) -> str:
+        return os.path.join(self.path, id_)
+
+    def _data(self, ids: Sequence[str]) -> dict[str, bytes]:
+        found = {}
+        for id_ in ids:
+            data = self._read_file(self._file(id_))
+            if data is None or not data.endswith(b"."):
+                # It may just be being written, or its writer was killed.
+                data = self._read_file(self._file(id_) + _OLD) or data or self._read_file(self._file(id_))
+            if data is not None:
+                found[id_] = data
+        return found
+
+    def _read_file(self, path: str) -> bytes | None:
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._unavailable(error, "read") from error
+
+    def _entry_of(self, id_: str) -> dict[str, Any] | None:
+        try:
+            entry = super()._entry_of(id_)
+        except StoreError as error:  # a file that cannot be read is listed with the reason
+            return {"id": id_, "error": str(error)}
+        for name in (self._file(id_), self._file(id_) + _OLD):
+            if entry is not None and "modified" not in entry:
+                with suppress(OSError):
+                    entry["modified"] = os.stat(name).st_mtime_ns // 1000
+        return entry
+
+    # Writing.
+
+    def _new_ids(self, prefixes: Sequence[str]) -> builtins.list[str]:
+        if not prefixes:
+            return []
+        above = max((number_of(id_) for id_ in self._index.ids_in_directory()), default=0)
+        numbers = next_numbers(len(prefixes), above=above)
+        return [make_id(prefix, number) for prefix, number in zip(prefixes, numbers, strict=True)]
+
+    def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            with self._locked():
+                existing = [str(draft.id) for draft, _ in records if draft.id not in fresh]
+                found = self._revisions(existing)
+                for draft, _ in records:
+                    if draft.id not in fresh:
+                        check_revision(str(draft.id), draft.expected, found.get(str(draft.id)))
+                self._put_files(records, fresh)
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise self._unavailable(error, "written") from error
+
+    def _put_files(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
+        staged: builtins.list[tuple[str, str]] = []
+        made: builtins.list[str] = []
+        try:
+            for draft, data in records:
+                staged.append((self._stage(data), str(draft.id)))
+            while staged:
+                temporary, id_ = staged[0]
+                if id_ in fresh:
+                    self._publish(temporary, self._file(id_))
+                    made.append(id_)
+                else:
+                    os.rename(temporary, self._file(id_))
+                    with suppress(FileNotFoundError):
+                        os.unlink(self._file(id_) + _OLD)  # it would be older than this
+                del staged[0]
+            self._sync()
+        except BaseException:
+            for path in [temporary for temporary, _ in staged] + [self._file(id_) for id_ in made]:
+                with suppress(OSError):
+                    os.unlink(path)
+            raise
+
+    @staticmethod
+    def _publish(temporary: str, path: str) -> None:
+        """Rename a new file, but never onto one that exists."""
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
+            if os.path.exists(path):  # a file system without hard links
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+            os.rename(temporary, path)
+        else:
+            os.unlink(temporary)
+
+    def _stage(self, data: bytes) -> str:
+        path = os.path.join(self.path, f".gc3store-{secrets.token_hex(8)}{_OLD}")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                if self.durable:
+                    os.fsync(descriptor)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+        return path
+
+    def _insert_as(self, draft: Draft) -> bool:
+        if self._data([str(draft.id)]):
+            return False
+        self._put([(draft, self._payload(draft))], {str(draft.id)})
+        return True
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        try:
+            with self._locked():
+                for id_ in ids:
+                    gone = False
+                    for name in (self._file(id_), self._file(id_) + _OLD):
+                        with suppress(FileNotFoundError):
+                            os.unlink(name)
+                            gone = True
+                    if not gone:
+                        raise not_found(id_)
+            self._sync()
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise self._unavailable(error, "written") from error
+
+    def _sync(self) -> None:
+        if self.durable and os.name == "posix":
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes that use this class from writing meanwhile.
+
+        The directory itself is locked: a lock file in it GC3Pie would take for an object.
+        """
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
+                    raise
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _unavailable(self, error: OSError, what: str) -> StoreError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StoreFullError(
+                f"There is no space left for {self.path}; what was stored is intact. Make room and try again."
+            )
+        if error.errno == errno.EROFS or isinstance(error, PermissionError):
+            return ReadOnlyError(f"{error.filename or self.path} cannot be {what}: you lack the permission.")
+        return StoreUnavailableError(f"{self.path} cannot be {what}: {error.strerror or error}.")
+
+
+class _Index(DirectoryIndex):
+    """The catalogue of such a directory."""
+
+    @staticmethod
+    def _id_of(name: str) -> str | None:
+        name = name.removesuffix(_OLD)
+        return name if _ID.fullmatch(name) else None
+
+
+def _reopen(cls: type[GC3PieDirectory], path: str, options: Mapping[str, Any]) -> GC3PieDirectory:
+    return cls(path, **options)

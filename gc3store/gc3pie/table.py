@@ -1,0 +1,434 @@
+"""A table that GC3Pie wrote: ``store(id INTEGER, data, state, ...)`` with any further columns.
+
+What is relied on
+-----------------
+Each row is one object, its ID the number, `data` its pickle. Further columns hold
+what a script wanted in them when it saved; here they are fields to filter and sort on, and
+those named like an attribute are filled when an object is saved.
+
+Every step opens a connection of its own: GC3Pie's processes come and go meanwhile, and
+SQLite's reader leaves files behind where it joins in a write-ahead log of others.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import md5
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import sqlalchemy as sa
+import xxhash
+from sqlalchemy.engine import URL
+
+from gc3store.directory_index import CatalogueIndex
+from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.gc3pie.numbers import next_numbers
+from gc3store.gc3pie.records import GC3PieRecords
+from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.summary import raw_attributes
+from gc3store.primitives import Draft, check_revision, not_found
+
+__all__ = ["GC3PieTable", "create_gc3pie_table", "is_gc3pie_table"]
+
+#: Drivers that this package asks for, where a URL names none: GC3Pie's URLs do not.
+_DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+_OWN = ("id", "data", "state")
+#: As for directories: what changed less than this ago may change again unseen, in nanoseconds.
+_SETTLED = 2_000_000_000
+_MANY = 500  # values in one IN list: below every database's limit
+
+
+def is_gc3pie_table(url: URL, name: str | None = None) -> bool:
+    """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
+
+    What cannot be found out, since the database cannot be reached, is no.
+    """
+    try:
+        engine = _engine(url)
+        with engine.connect() as connection:
+            inspector = sa.inspect(connection)
+            if name is None and inspector.has_table("gc3store_meta"):
+                return False
+            name = name or "store"
+            if not inspector.has_table(name):
+                return False
+            return {column["name"] for column in inspector.get_columns(name)} >= set(_OWN)
+    except (sa.exc.SQLAlchemyError, ImportError):
+        return False  # who opens it next says why
+
+
+def create_gc3pie_table(place: str, name: str | None, columns: Sequence[sa.Column[Any]]) -> None:
+    """Make a table as GC3Pie does, with further columns, unless there is a store in the database.
+
+    Parameters
+    ----------
+    place : str
+        URL of the database; ``#table=NAME`` names the table.
+    name : str, optional
+        The table.
+    columns : sequence of Column
+        What it has besides `id`, `data` and `state`.
+    """
+    place, _, fragment = place.partition("#table=")
+    url = sa.engine.make_url(place)
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool) if _is_sqlite(url) else _engine(url)
+    with engine.begin() as connection:
+        inspector = sa.inspect(connection)
+        name = name or fragment or "store"
+        if not inspector.has_table(name) and not inspector.has_table("gc3store_meta"):
+            own = (
+                sa.Column("id", sa.Integer(), primary_key=True, nullable=False),
+                sa.Column("data", sa.LargeBinary()),
+                sa.Column("state", sa.String(length=128)),
+            )
+            extra = [sa.Column(column.name, column.type) for column in columns]
+            sa.Table(name, sa.MetaData(), *own, *extra).create(connection)
+
+
+class GC3PieTable(GC3PieRecords):
+    """An `SqlStore` of GC3Pie, in place.
+
+    Parameters
+    ----------
+    url : sqlalchemy.engine.URL
+        The database.
+    table_name : str
+        The table.
+    durable : bool
+        Whether a save waits until the object is on stable storage; else that is left to
+        the database.
+    read_only : bool
+        Never write.
+    timeout : float
+        How long to wait for a database that another process is writing to, in seconds.
+
+    Notes
+    -----
+    Looking and loading change nothing, and leave no file beside that of an SQLite
+    database. What is saved here GC3Pie can load again; what it saved is rewritten only where
+    an object was changed and saved, or replaced. GC3Pie has no place for names and tags.
+    """
+
+    atomic_batches: ClassVar[bool] = True
+    #: For further columns: what to call with an object for its value there.
+    extra_fields: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
+    _must_name: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        url: URL,
+        *,
+        table_name: str = "store",
+        durable: bool = True,
+        read_only: bool = False,
+        trust: Any = "everything",
+        timeout: float = 30.0,
+    ) -> None:
+        self._sa_url = url
+        super().__init__(
+            url.render_as_string(hide_password=True), durable=durable, read_only=read_only, trust=trust
+        )
+        self._table_name = table_name
+        self._timeout = timeout
+        self._path = os.path.abspath(url.database or "") if _is_sqlite(url) else None
+        place = (
+            f"{url.set(password=None, database=self._path or url.database).render_as_string()}#{table_name}"
+        )
+        self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, place))
+        self._engine = _engine(url, timeout=timeout)
+        self._writer: Any = None
+        with self._reading() as connection:
+            self._table = sa.Table(table_name, sa.MetaData(), autoload_with=connection)
+        self._extra = tuple(c.name for c in self._table.columns if c.name not in _OWN)
+        self._index = _Index(self, place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        url = self._sa_url.set(database=self._path or self._sa_url.database)
+        return _reopen, (type(self), url.render_as_string(hide_password=False), self._options())
+
+    def _reduce_for_payload(self) -> Any:
+        url = self._sa_url.set(password=None, database=self._path or self._sa_url.database)
+        return _reopen, (type(self), url.render_as_string(), self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "table_name": self._table_name,
+            "durable": self.durable,
+            "read_only": self.read_only,
+            "trust": self.trust.option,
+            "timeout": self._timeout,
+        }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the table's further columns."""
+        return self._extra
+
+    def close(self) -> None:
+        """Forget what was read; a closed store can still be used."""
+        with self._lock:
+            self._index.close()
+            self._engine.dispose()
+
+    def pre_fork(self) -> None:
+        """Do nothing: no connection stays open between steps."""
+
+    def _forked(self) -> None:
+        self._seen = None
+        self._writer = None
+        self._index.forget_connection()
+
+    # Connections.
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        if self._writer is not None:  # within a step: what it has written shows
+            yield self._writer
+            return
+        with self._translated():
+            if self._path is None:
+                with self._engine.connect() as connection:
+                    yield connection
+            else:
+                with _engine(self._sa_url, timeout=self._timeout).connect() as connection:
+                    yield connection
+
+    def _begin(self) -> None:
+        with self._translated():
+            engine = self._engine if self._path is None else _engine(self._sa_url, self._timeout, write=True)
+            self._writer = engine.connect()
+            if self._path is not None:
+                self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+                self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
+        writer, self._writer = self._writer, None
+        with self._translated():
+            try:
+                writer.exec_driver_sql("COMMIT") if self._path is not None else writer.commit()
+            finally:
+                writer.close()
+
+    def _rollback(self) -> None:
+        writer, self._writer = self._writer, None
+        with suppress(sa.exc.DBAPIError):
+            writer.exec_driver_sql("ROLLBACK") if self._path is not None else writer.rollback()
+        writer.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise _translate(self.url or "", error.orig or error, self._timeout) from error
+        except (sqlite3.Error, sa.exc.NoSuchTableError) as error:
+            raise _translate(self.url or "", error, self._timeout) from error
+
+    # Reading.
+
+    def _data(self, ids: Sequence[str]) -> dict[str, bytes]:
+        numbers = {int(id_): id_ for id_ in ids if id_.isdecimal()}
+        found: dict[str, bytes] = {}
+        wanted = builtins.list(numbers)
+        table = self._table
+        with self._reading() as connection:
+            for start in range(0, len(wanted), _MANY):
+                part = wanted[start : start + _MANY]
+                statement = sa.select(table.c.id, table.c.data).where(table.c.id.in_(part))
+                if self._writer is not None and self._path is None:
+                    statement = statement.with_for_update()  # SQLite has locked the whole file
+                for number, data in connection.execute(statement):
+                    found[numbers[number]] = bytes(data or b"")
+        return found
+
+    def _entry_of(self, id_: str) -> dict[str, Any] | None:
+        return self._entries([id_]).get(id_)
+
+    def _entries(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the catalogue entries of at most `_MANY` records."""
+        table = self._table
+        columns = [table.c[name] for name in (*_OWN, *self._extra)]
+        numbers = [int(id_) for id_ in ids if id_.isdecimal()]
+        found = {}
+        with self._reading() as connection:
+            for number, data, state, *extra in connection.execute(
+                sa.select(*columns).where(table.c.id.in_(numbers))
+            ):
+                entry = found[str(number)] = self._entry(str(number), bytes(data or b""))
+                entry["columns"] = dict(zip(self._extra, extra, strict=True))
+                entry.setdefault("state", state)
+        return found
+
+    # Writing.
+
+    def _new_ids(self, prefixes: Sequence[str]) -> builtins.list[str]:
+        if not prefixes:
+            return []
+        highest = self._writer.execute(sa.select(sa.func.max(self._table.c.id))).scalar()
+        return [str(number) for number in next_numbers(len(prefixes), above=highest or 0)]
+
+    def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
+        table = self._table
+        with self._translated():
+            found = self._revisions([str(draft.id) for draft, _ in records if draft.id not in fresh])
+            for draft, data in records:
+                values = {"data": data, "state": draft.fields["state"] or "UNKNOWN", **self._extra_of(draft)}
+                if draft.id in fresh:
+                    self._writer.execute(sa.insert(table).values(id=int(draft.id), **values))
+                else:
+                    check_revision(str(draft.id), draft.expected, found.get(str(draft.id)))
+                    where = table.c.id == int(str(draft.id))
+                    self._writer.execute(sa.update(table).where(where).values(**values))
+
+    def _extra_of(self, draft: Draft) -> dict[str, Any]:
+        """Return values for the further columns: the object's attributes of the same names."""
+        columns = draft.fields.get("columns") or {}
+        if not self._extra:
+            return {}
+        attributes = getattr(draft.obj, "__dict__", {})
+        if draft.obj is None and isinstance(draft.encoded.stream, bytes):  # it comes as bytes
+            attributes = raw_attributes(run(transcribe(draft.encoded.stream, draft.encoded.buffers)))
+        found = {}
+        for name in self._extra:
+            value = columns.get(name, attributes.get(name))
+            if name in self.extra_fields and draft.obj is not None:
+                try:
+                    value = self.extra_fields[name](draft.obj)
+                except Exception:  # noqa: BLE001  (as GC3Pie has it: no reason not to save)
+                    continue
+            if isinstance(value, (str, int, float, bool)) and self._fits(name, value):
+                found[name] = value
+        return found
+
+    def _fits(self, name: str, value: Any) -> bool:
+        try:
+            kind: type = self._table.c[name].type.python_type
+        except NotImplementedError:
+            return True
+        return isinstance(value, (int, float) if kind in (int, float) else kind)
+
+    def _insert_as(self, draft: Draft) -> bool:
+        if not str(draft.id).isdecimal() or self._data([str(draft.id)]):
+            return False
+        self._put([(draft, self._payload(draft))], {str(draft.id)})
+        return True
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        with self._translated():
+            for id_ in ids:
+                done = self._writer.execute(sa.delete(self._table).where(self._table.c.id == int(id_)))
+                if done.rowcount != 1:
+                    raise not_found(id_)
+
+
+class _Index(CatalogueIndex):
+    """The catalogue of such a table."""
+
+    def __init__(self, store: GC3PieTable, place: str) -> None:
+        super().__init__(place, store._entry_of)
+        self._store = store
+
+    def _read_many(self, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        source = iter(ids)
+        while part := builtins.list(islice(source, _MANY)):
+            found = self._store._entries(part)
+            yield from ((id_, found.get(id_)) for id_ in part)
+
+    def _version(self) -> tuple[int, bool] | None:
+        path = self._store._path
+        if path is None or self._store._writer is not None:
+            return 0, False  # nothing tells cheaply whether there is a change; the stamps do
+        found, newest = [], 0
+        for name in (path, path + "-wal"):
+            with suppress(OSError):
+                status = os.stat(name)
+                found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
+                newest = max(newest, status.st_mtime_ns)
+        settled = time.time_ns() - newest > _SETTLED
+        return xxhash.xxh3_64_intdigest(repr(found).encode()) >> 1, settled
+
+    def _stamps(self) -> dict[str, str]:
+        table = self._store._table
+        extra = [table.c[name] for name in self._store._extra]
+        statement = sa.select(table.c.id, sa.func.md5(table.c.data), *extra).order_by(table.c.id)
+        with self._store._reading() as connection:
+            return {str(row[0]): f"{row[1]}{row[2:] or ''}" for row in connection.execute(statement)}
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _engine(url: URL, timeout: float = 30.0, *, write: bool = False) -> sa.Engine:
+    """Return an engine that opens a connection when asked and closes it when given back."""
+    if not _is_sqlite(url):
+        driver = _DRIVERS.get(url.drivername, url.drivername)
+        return sa.create_engine(url.set(drivername=driver), poolclass=sa.pool.NullPool)
+    path = os.path.abspath(url.database or "")
+    return sa.create_engine(
+        "sqlite://", creator=_opener(path, timeout, write), poolclass=sa.pool.NullPool, isolation_level=None
+    )
+
+
+def _opener(path: str, timeout: float, write: bool) -> Callable[[], sqlite3.Connection]:
+    def open_() -> sqlite3.Connection:
+        mode = "mode=rw" if write else "mode=ro"
+        if not write and _is_idle_wal(path):
+            mode += "&immutable=1"  # or a reader would make, and leave, two files beside it
+        connection = sqlite3.connect(
+            f"file:{quote(path)}?{mode}",
+            uri=True,
+            timeout=timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.create_function("md5", 1, _md5, deterministic=True)
+        return connection
+
+    return open_
+
+
+def _md5(data: Any) -> str | None:
+    return None if data is None else md5(data, usedforsecurity=False).hexdigest()
+
+
+def _is_idle_wal(path: str) -> bool:
+    """Whether an SQLite file is in write-ahead mode and nobody has it open."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(20)
+    except OSError:
+        return False
+    return head[18:20] == b"\x02\x02" and not os.path.exists(path + "-wal")
+
+
+def _translate(where: str, error: BaseException, timeout: float) -> StoreError:
+    text = str(error)
+    if "full" in text:
+        return StoreFullError(
+            f"There is no space left for {where}; what was stored is intact. Make room and try again."
+        )
+    if "readonly" in text or "read-only" in text or "denied" in text:
+        return ReadOnlyError(f"{where} cannot be written: you lack the permission.")
+    if "locked" in text or "busy" in text:
+        return StoreUnavailableError(
+            f"{where} was busy for more than {timeout:g} seconds; try again, or open it with a longer timeout."
+        )
+    return StoreUnavailableError(f"{where} cannot be used: {text}.")
+
+
+def _reopen(cls: type[GC3PieTable], url: str, options: Mapping[str, Any]) -> GC3PieTable:
+    return cls(sa.engine.make_url(url), **options)

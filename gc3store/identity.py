@@ -1,0 +1,291 @@
+"""Which live objects are which records of one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gc3store.ids import prefix_for
+from gc3store.persistable import IDENTITY, CarriedIdentity, Identity, Persistable
+from gc3store.preview import has_preview
+from gc3store.serialization import accepts_id, is_persistable, tag_class
+
+__all__ = ["IdentityMap", "Kind", "kind_of"]
+
+
+class Kind(NamedTuple):
+    """What a class means to a store.
+
+    Attributes
+    ----------
+    persistable : bool
+        Whether its instances are records of their own wherever they occur.
+    own_properties : bool
+        Whether it gives ``persistent_id`` and ``_id`` by itself, as our mix-in does.
+    takes_id : bool
+        Whether instances are told their ID in instance attributes.
+    trackable : bool
+        Whether an instance can be recognized when it is saved again.
+    previewable : bool
+        Whether instances may have a preview.
+    path : str
+        The class as ``module.Class``.
+    prefix : str
+        What IDs of instances begin with.
+    tagged : bool
+        Whether some instance was told its ID.
+    """
+
+    persistable: bool
+    own_properties: bool
+    takes_id: bool
+    trackable: bool
+    previewable: bool
+    path: str
+    prefix: str
+    tagged: bool = False
+
+
+_kinds: dict[type, Kind] = {}
+
+
+def kind_of(cls: type) -> Kind:
+    """Return what class `cls` means to a store."""
+    kind = _kinds.get(cls)
+    if kind is None:
+        persistable = is_persistable(cls)
+        own = issubclass(cls, Persistable)
+        kind = Kind(
+            persistable,
+            own,
+            not own and (persistable or accepts_id(cls)),
+            cls.__weakrefoffset__ != 0,
+            has_preview(cls),
+            f"{cls.__module__}.{cls.__qualname__}",
+            prefix_for(cls),
+        )
+        if len(_kinds) > 1000:  # classes made again and again must not pile up here
+            _kinds.clear()
+        _kinds[cls] = kind
+    return kind
+
+
+class IdentityMap:
+    """The live objects of one store, by record and by object; both weakly.
+
+    Changes can be undone as long as `begin` is not followed by `commit`, so that a
+    failed batch leaves no object with an ID that does not exist. Not safe for
+    concurrent changes: the store holds its lock.
+    """
+
+    def __init__(self) -> None:
+        self._by_object: dict[int, Identity] = {}
+        self._live: dict[str, Identity] = {}
+        self._others: dict[str, list[Identity]] = {}
+        self._undo: list[Callable[[], None]] | None = None
+
+    def live(self, id_: str) -> Any:
+        """Return the live instance of a Persistable's record and its identity, or `None` twice."""
+        identity = self._live.get(id_)
+        if identity is not None:
+            obj = identity()
+            if obj is not None:
+                return obj, identity
+        return None, None
+
+    def identity_of(self, obj: Any, store: str | None) -> Identity | None:
+        """Return which record `obj` is in the store with UUID `store`, `None` if it is new there."""
+        if store is None:
+            return None
+        kind = kind_of(type(obj))
+        if not kind.trackable:
+            return None
+        if kind.persistable:
+            carried = obj.__dict__.get(IDENTITY)
+            if carried is not None and carried.store == store and carried.is_of(obj):
+                if type(carried) is Identity:
+                    return carried
+                return self.bind(obj, store, carried.id, carried.revision, None, ())
+        tracked = self._by_object.get(id(obj))
+        return tracked if tracked is not None and tracked() is obj else None
+
+    def bind(
+        self,
+        obj: Any,
+        store: str,
+        id_: str,
+        revision: int,
+        checksum: bytes | None,
+        references: tuple[str, ...],
+        *,
+        verified: bool = False,
+        live: bool = True,
+    ) -> Identity | None:
+        """Note that `obj` is record `id_` in `revision`, and tell the object.
+
+        Returns `None` for objects that cannot be told apart from equal ones later (a
+        list, an int): they are new on each save.
+        """
+        kind = kind_of(type(obj))
+        if not kind.trackable:
+            if kind.takes_id:
+                if self._undo is not None:
+                    self._note_undo(obj, kind, id_, id(obj))
+                self._tell(obj, kind, id_)
+            return None
+        identity = Identity(obj, self._forget)
+        identity.store = store
+        identity.id = id_
+        identity.revision = revision
+        identity.checksum = checksum
+        identity.references = references
+        identity.verified = verified
+        identity.key = key = id(obj)
+        if self._undo is not None:
+            self._note_undo(obj, kind, id_, key)
+        self._by_object[key] = identity
+        if kind.persistable:
+            obj.__dict__[IDENTITY] = identity
+            if live:
+                self._live[id_] = identity
+        else:
+            self._others.setdefault(id_, []).append(identity)
+        if kind.takes_id:
+            self._tell(obj, kind, id_)
+        return identity
+
+    @staticmethod
+    def _tell(obj: Any, kind: Kind, id_: str) -> None:
+        """Let an object know its ID by its attributes."""
+        if not kind.persistable and not kind.tagged:
+            tag_class(type(obj))
+            _kinds[type(obj)] = kind._replace(tagged=True)
+        attributes = obj.__dict__
+        before = attributes.get("persistent_id")
+        if "_id" not in attributes or attributes["_id"] == before:
+            attributes["_id"] = id_
+        attributes["persistent_id"] = id_
+
+    def advance(
+        self, identity: Identity, revision: int, checksum: bytes | None, references: tuple[str, ...]
+    ) -> None:
+        """Note that the object was written as `revision`, and is the live instance now."""
+        if self._undo is not None:
+            before = (identity.revision, identity.checksum, identity.references, identity.verified)
+
+            def undo() -> None:
+                identity.revision, identity.checksum, identity.references, identity.verified = before
+
+            self._undo.append(undo)
+        identity.revision = revision
+        identity.checksum = checksum
+        identity.references = references
+        identity.verified = True
+        obj = identity()
+        if obj is not None and kind_of(type(obj)).persistable and self._live.get(identity.id) is not identity:
+            self._live[identity.id] = identity
+
+    def mark_saved(self, obj: Any) -> None:
+        """Take away GC3Pie's mark, the attribute `changed`, that an object must be saved."""
+        kind = kind_of(type(obj))
+        if kind.persistable and not kind.own_properties and getattr(obj, "changed", None) is True:
+            obj.changed = False
+            if self._undo is not None:
+                self._undo.append(lambda: setattr(obj, "changed", True))
+
+    def drop(self, id_: str) -> None:
+        """Note that the record is gone: its live objects have no ID any more."""
+        identities = self._others.pop(id_, [])
+        live = self._live.pop(id_, None)
+        if live is not None:
+            identities = [*identities, live]
+        for gone in identities:
+            obj = gone()
+            self._by_object.pop(gone.key, None)
+            if obj is None:
+                continue
+            if self._undo is not None:
+                self._undo.append(lambda o=obj, i=gone: self._rebind(o, i))  # type: ignore[misc]
+            _strip(obj, id_)
+
+    def _rebind(self, obj: Any, identity: Identity) -> None:
+        self.bind(
+            obj,
+            identity.store,
+            identity.id,
+            identity.revision,
+            identity.checksum,
+            identity.references,
+            verified=identity.verified,
+        )
+
+    def clear(self) -> None:
+        """Forget which instances are live: the next load makes new ones."""
+        self._live.clear()
+
+    def begin(self) -> None:
+        """Start to note how to undo changes."""
+        self._undo = []
+
+    def commit(self) -> None:
+        """Keep the changes since `begin`."""
+        self._undo = None
+
+    def rollback(self) -> None:
+        """Undo the changes since `begin`."""
+        undo, self._undo = self._undo, None
+        for step in reversed(undo or []):
+            step()
+
+    def _note_undo(self, obj: Any, kind: Kind, id_: str, key: int) -> None:
+        assert self._undo is not None
+        before = self._by_object.get(key)
+        if before is not None and before() is not obj:
+            before = None
+        live = self._live.get(id_)
+        attributes = dict(obj.__dict__) if kind.takes_id or kind.persistable else None
+
+        def undo() -> None:
+            if before is not None:
+                self._by_object[key] = before
+            else:
+                self._by_object.pop(key, None)
+            if kind.persistable:
+                if live is not None:
+                    self._live[id_] = live
+                else:
+                    self._live.pop(id_, None)
+            if attributes is not None:
+                for name in (IDENTITY, "persistent_id", "_id"):
+                    if name in attributes:
+                        obj.__dict__[name] = attributes[name]
+                    else:
+                        obj.__dict__.pop(name, None)
+
+        self._undo.append(undo)
+
+    def _forget(self, gone: Any) -> None:
+        identity: Identity = gone
+        # Called when an object is gone, at any moment and on any thread.
+        if self._by_object.get(identity.key) is identity:
+            self._by_object.pop(identity.key, None)
+        if self._live.get(identity.id) is identity:
+            self._live.pop(identity.id, None)
+        others = self._others.get(identity.id)
+        if others is not None:
+            others[:] = [other for other in others if other is not identity]
+            if not others:
+                self._others.pop(identity.id, None)
+
+
+def _strip(obj: Any, id_: str) -> None:
+    attributes = getattr(obj, "__dict__", None)
+    if not isinstance(attributes, dict):
+        return
+    carried = attributes.get(IDENTITY)
+    if isinstance(carried, (Identity, CarriedIdentity)) and carried.id == id_:
+        del attributes[IDENTITY]
+    if attributes.get("persistent_id") == id_:
+        del attributes["persistent_id"]
+        if attributes.get("_id") == id_:
+            del attributes["_id"]

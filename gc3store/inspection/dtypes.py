@@ -1,0 +1,255 @@
+"""The types of array elements: what a pickled ``numpy.dtype`` means, and decoding by it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import prod
+from typing import Any, Final
+
+from gc3store.inspection.nodes import CALL
+from gc3store.inspection.standard import NotPlainError, callee, mapping_of, raw_bytes, state_of
+
+__all__ = ["DType", "dtype_of", "holds_objects", "shape_of"]
+
+_UNITS: Final = {  # the length of a unit in microseconds, numerator and denominator
+    "W": (604_800_000_000, 1), "D": (86_400_000_000, 1), "h": (3_600_000_000, 1), "m": (60_000_000, 1),
+    "s": (1_000_000, 1),
+    "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000), "ps": (1, 10**6), "fs": (1, 10**9), "as": (1, 10**12),
+}  # fmt: skip
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - datetime64 has no time zone
+_NAT: Final = -(1 << 63)
+_NUMBERS: Final = {
+    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
+    "f2": "e", "f4": "f", "f8": "d",
+}  # fmt: skip
+_NAMES: Final = {
+    "b": "bool",
+    "i": "int",
+    "u": "uint",
+    "f": "float",
+    "c": "complex",
+    "M": "datetime64",
+    "m": "timedelta64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """The type of an array's elements.
+
+    Attributes
+    ----------
+    kind : str
+        NumPy's letter: ``b i u f c M m S U V O``, or ``T`` for texts of any length.
+    size : int
+        Bytes of one element.
+    order : {"<", ">", "|"}
+        Byte order.
+    unit : str
+        Of times: ``ns``, ``25s``.
+    fields : tuple of (str, DType, int)
+        Of records: names, types and offsets.
+    base : DType or None, shape : tuple of int
+        Of elements that are themselves arrays.
+    """
+
+    kind: str
+    size: int
+    order: str = "|"
+    unit: str = ""
+    fields: tuple[tuple[str, DType, int], ...] = ()
+    base: DType | None = None
+    shape: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        if self.base is not None:
+            return f"({self.base}, {self.shape})"
+        if self.fields:
+            return "{" + ", ".join(f"{name}: {type_}" for name, type_, _ in self.fields[:50]) + "}"
+        if self.kind in "OT":
+            return "object" if self.kind == "O" else "StringDType"
+        if self.kind in "SUV":
+            return f"<U{self.size // 4}" if self.kind == "U" else f"|{self.kind}{self.size}"
+        if self.kind == "b":
+            return "bool"
+        text = f"{_NAMES[self.kind]}" + ("" if self.kind in "Mm" else f"{self.size * 8}")
+        return text + (f"[{self.unit}]" if self.unit else "")
+
+    @property
+    def code(self) -> str:
+        """NumPy's type string, such as ``<f8``."""
+        size = self.size // 4 if self.kind == "U" else self.size
+        return f"{self.order}{self.kind}{size}" + (f"[{self.unit}]" if self.unit else "")
+
+    def decode(self, data: memoryview, at: int) -> Any:
+        """Return the element at byte `at` of `data`."""
+        kind, size = self.kind, self.size
+        if self.fields:
+            return tuple(type_.decode(data, at + offset) for _, type_, offset in self.fields)
+        if self.base is not None:
+            return _nested(self.base, data, at, self.shape)
+        if kind in "biuf":
+            letter = _NUMBERS.get(f"{kind}{size}")
+            if letter:
+                return struct.unpack_from(self._order + letter, data, at)[0]
+            return _extended(bytes(data[at : at + size]), self._order)
+        raw = bytes(data[at : at + size])
+        if kind == "c":
+            part = DType("f", size // 2, self.order)
+            return complex(part.decode(data, at), part.decode(data, at + size // 2))
+        if kind == "S":
+            return raw.rstrip(b"\0")
+        if kind == "U":
+            return raw.decode("utf-32-be" if self.order == ">" else "utf-32-le", "replace").rstrip("\0")
+        if kind in "Mm":
+            return _moment(kind, self.unit, struct.unpack(self._order + "q", raw)[0])
+        return raw
+
+    @property
+    def _order(self) -> str:
+        return ">" if self.order == ">" else "<"
+
+
+def _nested(dtype: DType, data: memoryview, at: int, shape: tuple[int, ...]) -> list[Any]:
+    if len(shape) == 1:
+        return [dtype.decode(data, at + i * dtype.size) for i in range(shape[0])]
+    step = prod(shape[1:]) * dtype.size
+    return [_nested(dtype, data, at + i * step, shape[1:]) for i in range(shape[0])]
+
+
+def _extended(raw: bytes, order: str) -> float | None:
+    # The 80-bit format of x87, padded; other long doubles are not read.
+    if len(raw) not in (12, 16) or order != "<":
+        return None
+    fraction, exponent = struct.unpack_from("<QH", raw)
+    sign = -1.0 if exponent & 0x8000 else 1.0
+    exponent &= 0x7FFF
+    if exponent == 0x7FFF:
+        return float("nan") if fraction << 1 & (1 << 64) - 1 else sign * math.inf
+    try:
+        return math.ldexp(sign * fraction, exponent - 16383 - 63)
+    except OverflowError:
+        return sign * math.inf
+
+
+def _moment(kind: str, unit: str, count: int) -> Any:
+    """Return a moment or a duration: a `datetime` or `timedelta` where that is exact, else a text."""
+    if count == _NAT:
+        return None
+    digits = unit.rstrip("YMWDhmsunpfa")
+    name, count = unit[len(digits) :], count * int(digits or 1)
+    try:
+        if name in ("Y", "M"):
+            months = count * (12 if name == "Y" else 1)
+            if kind == "m":
+                return f"{count} {'years' if name == 'Y' else 'months'}"
+            return _EPOCH.replace(year=1970 + months // 12, month=months % 12 + 1)
+        if name not in _UNITS:
+            return count
+        top, bottom = _UNITS[name]
+        micros, rest = divmod(count * top, bottom)
+        span = timedelta(microseconds=micros)
+        if kind == "m":
+            return span if not rest else f"{count} {name}"
+        moment = _EPOCH + span
+        if not rest:
+            return moment
+        fraction = micros % 10**6 * bottom + rest
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + str(fraction).zfill(len(str(bottom)) + 5)
+    except (OverflowError, ValueError):
+        return f"{count} {name} after 1970" if kind == "M" else f"{count} {name}"
+
+
+def dtype_of(raw: Any, depth: int = 0) -> DType:
+    """Return the type that ``numpy.dtype(code, False, True)`` and its state mean."""
+    if depth > 8 or type(raw) is not list or raw[2] != CALL or type(raw[1]) is not tuple:
+        raise NotPlainError
+    name = callee(raw[0])
+    if name.endswith("_internal._convert_to_stringdtype_kwargs"):
+        return DType("T", 8)
+    if name != "numpy.dtype" or not raw[1] or type(raw[1][0]) is not str:
+        raise NotPlainError
+    code = raw[1][0]
+    kind, digits = code[:1], code[1:]
+    if (
+        kind not in "biufcMmSUVO"
+        or not kind
+        or len(digits) > 10
+        or (digits and not (digits.isascii() and digits.isdigit()))
+    ):
+        raise NotPlainError
+    size = int(digits or 0) * (4 if kind == "U" else 1)
+    order, unit = "|", ""
+    fields: tuple[tuple[str, DType, int], ...] = ()
+    state = state_of(raw)
+    if state is not None:
+        if type(state) is not tuple or len(state) < 5:
+            raise NotPlainError
+        order = state[1] if state[1] in ("<", ">", "|") else "<" if state[1] == "=" else _refuse()
+        if type(state[2]) is tuple and len(state[2]) == 2:
+            base, shape = dtype_of(state[2][0], depth + 1), shape_of(state[2][1])
+            if not 1 <= len(shape) <= 32 or prod(shape) * base.size != size or not size:
+                raise NotPlainError
+            return DType(kind, size, order, base=base, shape=shape)
+        if type(state[3]) is tuple:
+            table = mapping_of(state[4])
+            found = []
+            for field in state[3]:
+                entry = table.get(field) if type(field) is str else None
+                if type(entry) is not tuple or len(entry) < 2 or type(entry[1]) is not int:
+                    raise NotPlainError
+                type_ = dtype_of(entry[0], depth + 1)
+                if not 0 <= entry[1] <= size - type_.size:
+                    raise NotPlainError
+                found.append((field, type_, entry[1]))
+            fields = tuple(found)
+        if kind in "Mm" and len(state) > 8 and type(state[8]) is tuple and len(state[8]) == 2:
+            unit = _unit(state[8][1])
+    if kind in "Mm":
+        size = 8
+    elif kind == "b":
+        size = 1
+    if (
+        (kind in "fc" and not 2 <= size <= 32)
+        or (kind in "iu" and size not in (1, 2, 4, 8))
+        or (kind == "O" and not size)
+    ):
+        raise NotPlainError
+    return DType(kind, size, order, unit, fields)
+
+
+def _refuse() -> Any:
+    raise NotPlainError
+
+
+def _unit(raw: Any) -> str:
+    if type(raw) is not tuple or len(raw) < 2 or type(raw[1]) is not int or not 0 < raw[1] < 1 << 31:
+        raise NotPlainError
+    name = str(bytes(raw_bytes(raw[0])), "ascii", "replace")
+    if name == "generic":
+        return ""
+    if name not in _UNITS and name not in ("Y", "M"):
+        raise NotPlainError
+    return name if raw[1] == 1 else f"{raw[1]}{name}"
+
+
+def shape_of(raw: Any) -> tuple[int, ...]:
+    """Return the shape that a raw value means."""
+    shape = (raw,) if type(raw) is int else raw
+    if (
+        type(shape) is not tuple
+        or len(shape) > 64
+        or any(type(n) is not int or not 0 <= n < 1 << 62 for n in shape)
+    ):
+        raise NotPlainError
+    return shape
+
+
+def holds_objects(dtype: DType) -> bool:
+    """Whether elements of this type are, or contain, Python objects."""
+    if dtype.base is not None:
+        return holds_objects(dtype.base)
+    return dtype.kind == "O" or any(holds_objects(type_) for _, type_, _ in dtype.fields)

@@ -1,0 +1,194 @@
+"""What a pickle names, and what loading it would do with that.
+
+The names are found by running the rewritten stream, so that names put together on the
+stack, taken from the memo, used for a call whose result is thrown away, or hidden in an
+extension code are found like any others. Nothing is imported in order to look: whether a
+name can be found here is told from the files of modules, and from modules that are
+imported already.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import importlib.machinery
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final
+
+from gc3store.inspection.arrays import VALUES as ARRAYS
+from gc3store.inspection.containers import CONTAINERS
+from gc3store.inspection.frames import VALUES as FRAMES
+from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
+from gc3store.inspection.standard import VALUES
+from gc3store.inspection.stream import run, transcribe
+
+__all__ = ["KNOWN", "Global", "globals_of"]
+
+#: Functions and classes whose calls inspection understands: they make values and do nothing else.
+KNOWN: Final = frozenset(
+    {
+        *VALUES,
+        *CONTAINERS,
+        *ARRAYS,
+        *FRAMES,
+        "copyreg.__newobj__",
+        "copyreg.__newobj_ex__",
+        "gc3store.persistable.construct",
+        "gc3store.persistable.new",
+        "builtins.object",
+        "numpy.ndarray",
+        "collections.OrderedDict",
+    }
+    - {"builtins.getattr"}
+)
+
+#: Modules of which anything that is called can act on the machine, or run code that it is given.
+_ACTING: Final = frozenset(
+    "_io _osx_support _pyrepl _posixsubprocess aiohttp antigravity asyncio bdb cProfile cmd code codeop commands "  # noqa: SIM905
+    "concurrent ctypes dill distutils doctest ensurepip fcntl ftplib gc http idlelib imaplib importlib "
+    "inspect io ipykernel joblib lib2to3 linecache logging mmap multiprocessing nntplib nt os pdb pip pkgutil "
+    "platform poplib posix profile pty pydoc requests runpy sched select setuptools shelve shutil signal site "
+    "smtplib socket socketserver sqlite3 ssl subprocess sys sysconfig tempfile test threading timeit tkinter "
+    "torch trace turtle types urllib venv webbrowser xmlrpc zipapp zipimport".split()
+)
+_ACTING_BUILTINS: Final = frozenset(
+    "__import__ apply breakpoint compile delattr dir eval exec execfile exit file filter getattr globals input "  # noqa: SIM905
+    "locals map memoryview open print quit raw_input reduce setattr super type vars".split()
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Global:
+    """One name that a pickle uses.
+
+    Attributes
+    ----------
+    module, name : str
+        Where it is imported from, and what it is called there.
+    called : bool
+        Whether the pickle calls it.
+    found : bool or None
+        Whether it can be found here and now; `None` where only importing the module could tell.
+    kind : str
+        ``known`` for what makes values and nothing else, ``class``, ``function``, ``acts`` for
+        what can run code or reach the system, ``extension`` for a code that nobody registered
+        here, ``?`` where that cannot be told without importing.
+    """
+
+    module: str
+    name: str
+    called: bool = False
+    found: bool | None = None
+    kind: str = "?"
+
+    @property
+    def path(self) -> str:
+        """Both, as ``module.name``."""
+        return f"{self.module}.{self.name}" if self.module else self.name
+
+    def __str__(self) -> str:
+        found = {True: "", False: ", not found here", None: ""}[self.found]
+        return f"{self.path} ({self.kind}{found})"
+
+
+def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None) -> list[Global]:
+    """Return the names that a pickle uses, in order; nothing is imported.
+
+    Raises
+    ------
+    CorruptRecordError, InspectionError
+        As `gc3store.inspection.read`.
+    """
+    names: dict[tuple[str, str], bool] = {}
+    nodes: dict[int, tuple[str, str]] = {}
+    alive: list[Node] = []
+
+    def observe(operands: tuple[Any, ...]) -> Node:
+        node: Node = list(operands)
+        kind = node[2]
+        if kind in (NAME, NAME2, EXTENSION):
+            if kind == EXTENSION:
+                found = getattr(copyreg, "_inverted_registry", {}).get(node[0])
+                key = found if found is not None else ("", f"extension code {node[0]}")
+            elif type(node[0]) is str and type(node[1]) is str:
+                key = modern_name(node[0], node[1]) if kind == NAME2 else (node[0], node[1])
+            else:
+                key = ("", "a name that is no text")
+            names.setdefault(key, False)
+            nodes[id(node)] = key
+            alive.append(node)
+        elif kind < 32 and kind != PERSISTENT:
+            # Everything that makes something of a callable has it among its operands.
+            for operand in (node[0], node[1]) if kind != CALL else (node[0],):
+                if type(operand) is list and id(operand) in nodes:
+                    names[nodes[id(operand)]] = True
+                elif type(operand) is tuple and operand and id(operand[0]) in nodes:
+                    names[nodes[id(operand[0])]] = True
+        return node
+
+    run(transcribe(stream, buffers), observe=observe)
+    return sorted(_judge(module, name, called) for (module, name), called in names.items())
+
+
+def _judge(module: str, name: str, called: bool) -> Global:
+    path = f"{module}.{name}"
+    if not module:
+        return Global(module, name, called, False, "extension")
+    if path in KNOWN:
+        return Global(module, name, called, _found(module, name)[0], "known")
+    top = module.partition(".")[0]
+    if top in _ACTING or (top in ("builtins", "__builtin__") and name.partition(".")[0] in _ACTING_BUILTINS):
+        return Global(module, name, called, _found(module, name)[0], "acts")
+    if top in ("operator", "functools", "itertools", "_operator", "_functools"):
+        return Global(module, name, called, _found(module, name)[0], "acts")
+    found, obj = _found(module, name)
+    if isinstance(obj, type):
+        kind = "class"
+    elif obj is not None:
+        kind = "function" if callable(obj) else "value"
+    else:
+        kind = "class" if name.rpartition(".")[2][:1].isupper() else "?"
+    return Global(module, name, called, found, kind)
+
+
+def _found(module: str, name: str) -> tuple[bool | None, Any]:
+    """Whether a name can be found, and what it is where its module is imported already."""
+    loaded = sys.modules.get(module)
+    if isinstance(loaded, ModuleType):
+        obj: Any = loaded
+        for part in name.split("."):
+            # Module-level __getattr__ and descriptors are code; they are not run.
+            space = obj.__dict__ if isinstance(obj, (ModuleType, type)) else {}
+            if part not in space:
+                return (None if isinstance(obj, ModuleType) and "__getattr__" in space else False), None
+            obj = space[part]
+        return True, obj
+    return (None if _module_exists(module) else False), None
+
+
+def _module_exists(module: str) -> bool:
+    # The finders look at file names; a parent package is not imported for that.
+    path: Any = None
+    exists = False
+    parts = module.split(".")
+    for i in range(len(parts)):
+        name = ".".join(parts[: i + 1])
+        loaded = sys.modules.get(name)
+        if loaded is not None:
+            path = getattr(loaded, "__path__", None)
+            if path is None and i + 1 < len(parts):
+                return False
+            exists = True
+            continue
+        if name in sys.builtin_module_names:
+            exists, path = True, None
+            continue
+        if not name or any(ch in name for ch in "/\\\0"):
+            return False
+        found = importlib.machinery.PathFinder.find_spec(name, path)
+        if found is None:
+            return False
+        exists, path = True, found.submodule_search_locations
+    return exists

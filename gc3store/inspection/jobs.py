@@ -1,0 +1,227 @@
+"""What GC3Pie's jobs say of themselves, worked out from what they hold.
+
+In GC3Pie much of this is computed by properties of ``gc3libs.Run`` and ``gc3libs.Task``, whose
+code is not at hand here:
+
+===================================  ================================================================
+``execution.returncode``             exit code and signal in one number, as ``os.wait`` has it
+``job.state``                        the state
+``job.outcome``                      what became of it, in a few words: ``exit code 1``, ``signal 9``
+``job.failed``                       whether it terminated with anything but success
+``job.exitcode``, ``job.signal``     how it ended
+``job.message``                      the last entry of its history that says more than that
+``job.resource``                     where it ran
+``job.submitted``, ``job.started``,  when, in UTC
+``job.ended``
+``job.duration``                     seconds from its first state to its last
+``job.time.RUNNING``                 seconds spent in a state
+``job.children``                     how many tasks it has
+===================================  ================================================================
+
+They are columns like others: ``store.table(columns=["temperature", "job.outcome"])``.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from gc3store.inspection.values import Inert, Reference, attributes, class_path
+from gc3store.paths import MISSING, Path
+
+__all__ = ["Job", "derived", "is_job"]
+
+#: Exit codes above this are not the program's: GC3Pie uses them, with a signal of its own.
+_OWN_SIGNALS: Final = {
+    113: "remote error",
+    121: "cancelled",
+    122: "output not found",
+    123: "submission failed",
+    124: "data staging failed",
+    125: "remote kill",
+}
+
+
+_ROUTINE: Final = ("Transition from state", "Final output downloaded", "Submitt")
+
+
+class Job:
+    """A view of a GC3Pie task.
+
+    Parameters
+    ----------
+    task : Inert
+        The task, inspected.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from gc3store.inspection import read
+    >>> sample = Path("tests/data/gc3pie/fs/IsingRun.26")
+    >>> job = Job(read(sample.read_bytes())) if sample.exists() else None
+    >>> (job.outcome, job.failed, job.resource) if job else ("exit code 1", True, "localhost")
+    ('exit code 1', True, 'localhost')
+    """
+
+    def __init__(self, task: Inert) -> None:
+        self.task = task
+        self.execution: Any = attributes(task).get("execution")
+
+    def _get(self, name: str) -> Any:
+        try:
+            return getattr(self.execution, name)
+        except AttributeError:
+            return None
+
+    @property
+    def state(self) -> str | None:
+        """The state, ``TERMINATED`` for example."""
+        found = self._get("state")
+        return found if isinstance(found, str) else None
+
+    @property
+    def exitcode(self) -> int | None:
+        """The exit code; `None` where there is none yet."""
+        return _number(self._get("exitcode"))
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it; 0 if none did."""
+        return _number(self._get("signal"))
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code and signal in one number, as ``os.wait`` has it."""
+        if self.exitcode is None and self.signal is None:
+            return None
+        code, signal = self.exitcode, self.signal
+        return ((code if code is not None and code >= 0 else 0xFF) & 0xFF) << 8 | (signal or 0) & 0x7F
+
+    @property
+    def failed(self) -> bool | None:
+        """Whether it terminated with anything but success; `None` as long as it has not terminated."""
+        if self.state != "TERMINATED":
+            return None
+        return self.returncode != 0
+
+    @property
+    def outcome(self) -> str | None:
+        """What became of it, in a few words."""
+        if self.state != "TERMINATED":
+            return self.state
+        if self.signal:
+            if self.signal in _OWN_SIGNALS:
+                return _OWN_SIGNALS[self.signal]
+            try:
+                return f"signal {self.signal} ({signals.Signals(self.signal).name})"
+            except ValueError:
+                return f"signal {self.signal}"
+        if self.exitcode is None:
+            return "unknown"
+        return "ok" if self.exitcode == 0 else f"exit code {self.exitcode}"
+
+    @property
+    def message(self) -> str | None:
+        """The last entry of its history that says more than that its state has changed."""
+        try:
+            texts = [entry[0] for entry in self._get("history").messages]
+        except (AttributeError, IndexError, TypeError):
+            return None
+        telling = [t for t in texts if isinstance(t, str) and not t.startswith(_ROUTINE)]
+        return telling[-1] if telling else None
+
+    @property
+    def resource(self) -> str | None:
+        """Where it ran."""
+        found = self._get("resource_name")
+        return found if isinstance(found, str) else None
+
+    @property
+    def times(self) -> dict[str, float]:
+        """When it entered each state, in seconds since the epoch."""
+        found = self._get("timestamp")
+        if not isinstance(found, Mapping):
+            return {}
+        pairs = [
+            (k, float(v)) for k, v in found.items() if isinstance(k, str) and isinstance(v, (int, float))
+        ]
+        return dict(sorted(pairs, key=lambda pair: pair[1]))
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Seconds spent in each state that it has left."""
+        entries = list(self.times.items())
+        return {state: after - before for (state, before), (_, after) in pairwise(entries)}
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from its first state to its last."""
+        entries = list(self.times.values())
+        return entries[-1] - entries[0] if len(entries) > 1 else None
+
+    @property
+    def submitted(self) -> datetime | None:
+        """When it was submitted, in UTC."""
+        return self._moment("SUBMITTED")
+
+    @property
+    def started(self) -> datetime | None:
+        """When it began to run, in UTC."""
+        return self._moment("RUNNING")
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it terminated, in UTC."""
+        return self._moment("TERMINATED")
+
+    def _moment(self, state: str) -> datetime | None:
+        seconds = self.times.get(state)
+        try:
+            return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    @property
+    def children(self) -> list[str]:
+        """The IDs of its tasks, where it is a collection of tasks."""
+        tasks = attributes(self.task).get("tasks")
+        return [task.id for task in tasks if isinstance(task, Reference)] if isinstance(tasks, list) else []
+
+
+def is_job(value: Any) -> bool:
+    """Whether an inert value is a GC3Pie task: an object with an ``execution`` that is a ``gc3libs.Run``."""
+    if not isinstance(value, Inert):
+        return False
+    execution = attributes(value).get("execution")
+    return class_path(execution) == "gc3libs.Run"
+
+
+_FIELDS: Final = frozenset(
+    "state exitcode signal returncode failed outcome message resource submitted started ended duration".split()  # noqa: SIM905
+)
+
+
+def derived(value: Any, path: Path) -> Any:
+    """Return what a path means that GC3Pie has a property for, or this module; else `MISSING`."""
+    names = [key for sort, key in path.steps if sort == "."]
+    if len(names) != len(path.steps) or len(names) < 2 or not is_job(value):
+        return MISSING
+    job = Job(value)
+    if names == ["execution", "returncode"]:
+        return job.returncode
+    if names[0] != "job":
+        return MISSING
+    if len(names) == 2 and names[1] in _FIELDS:
+        return getattr(job, str(names[1]))
+    if names == ["job", "children"]:
+        return len(job.children)
+    if len(names) == 3 and names[1] == "time":
+        return job.durations.get(str(names[2]))
+    return MISSING
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

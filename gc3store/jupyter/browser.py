@@ -1,0 +1,276 @@
+"""The browser: a widget that shows what is in a store and does things with it.
+
+``gc3store.browse(store)`` returns one. It is an ordinary `ipywidgets.DOMWidget`,
+so it goes into boxes and layouts; and it is useful from Python: what is selected
+there is at hand here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anywidget
+import traitlets
+
+from gc3store.engine import RecordStore
+from gc3store.errors import UsageError
+from gc3store.jupyter.actions import one_line
+from gc3store.jupyter.catalogue import Selected, redact
+from gc3store.jupyter.layout import Layout
+from gc3store.jupyter.origin import notebook_name
+from gc3store.jupyter.service import Service, question
+from gc3store.registry import make_store
+from gc3store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gc3store.jupyter.outcome import Outcome
+    from gc3store.record import Query
+
+__all__ = ["Browser", "browse"]
+
+#: The store of a notebook that has opened none.
+DEFAULT_URL = "sqlite:///gc3store.db"
+
+
+class Browser(anywidget.AnyWidget):
+    """A widget to search, inspect, load, rename, replace and remove the objects of a store.
+
+    Parameters
+    ----------
+    store : Store
+        Any store.
+    namespace : mutable mapping, optional
+        Where objects are loaded to; by default the notebook's variables.
+    query : str
+        What to search for at first, in the syntax of `gc3store.record.Query.parse`.
+    order : str
+        The field to sort by at first, with ``-`` before it for descending.
+    height : int
+        Height of the table in pixels.
+
+    Attributes
+    ----------
+    query, filters, order
+        What is shown, as it is in the search box, the pressed chips and the header.
+        Setting them changes the view; ``observe`` tells of changes.
+    selected : Selected
+        The objects selected, as a lazy sequence of IDs; can be observed.
+
+    Notes
+    -----
+    The state that a notebook saves of the widget holds no password, no ID and
+    nothing of any object: only what was searched for and which columns are shown.
+    """
+
+    _esm: ClassVar[Path] = Path(__file__).parent / "static" / "browser.js"
+    query = traitlets.Unicode(help="What is searched for.").tag(sync=True)
+    filters = traitlets.Dict(help="Values that fields must have.").tag(sync=True)
+    order = traitlets.Unicode(help="The field to sort by.").tag(sync=True)
+    height = traitlets.Int(380, min=120, max=4000, help="Height of the table in pixels.").tag(sync=True)
+    _setup = traitlets.Dict().tag(sync=True)
+    selected = traitlets.Instance(Selected, help="The objects selected.")
+
+    def __init__(
+        self, store: Store, *, namespace: MutableMapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        unknown = set(options) - {"query", "filters", "order", "height", "layout"}
+        if unknown:
+            raise UsageError(f"A browser has no option {min(unknown)!r}.")
+        shell = _shell()
+        if namespace is None:
+            namespace = shell.user_ns if shell else vars(sys.modules["__main__"])
+        self._service = Service(
+            store,
+            namespace,
+            hidden=frozenset(shell.user_ns_hidden) if shell else frozenset(),
+            origin=_origin,
+            code=self._write_code,
+        )
+        self._layout_of_columns = Layout(store)
+        self._fast, self._slow, self._acts = _Lane(), _Lane(), _Lane()
+        catalogue = self._service.catalogue
+        question({key: options.get(key) for key in ("text", "filters", "order")}, catalogue.columns)
+        super().__init__(
+            selected=Selected(catalogue),
+            _setup={
+                "store": redact(str(store.url or type(store).__name__)),
+                "offers": catalogue.offers,
+                "notes": catalogue.notes,
+                "columns": list(catalogue.columns),
+                "layout": self._layout_of_columns.read(),
+            },
+            **options,
+        )
+        self.on_msg(self._receive)
+
+    @property
+    def store(self) -> Store:
+        """The store that is shown."""
+        return self._service.store
+
+    def table(self) -> pd.DataFrame:
+        """Return what the browser shows, all of it, as a table: one row each, indexed by ID."""
+        return self._service.catalogue.table(self._question())
+
+    def close(self) -> None:
+        """Remove the widget, and what it kept for undoing."""
+        if hasattr(self, "_service"):  # else it never came to be
+            self._service.close()
+        super().close()
+
+    def _question(self) -> Query:
+        asked = {"text": self.query, "filters": self.filters, "order": self.order}
+        return question(asked, self._service.catalogue.columns)[0]
+
+    # -- requests -----------------------------------------------------------------------
+
+    def _receive(self, _widget: object, request: object, _buffers: object) -> None:
+        """Answer a request where it holds up nothing that is quicker.
+
+        Rows and details are answered at once, in the thread that brought the request;
+        counts and actions each by a thread of their own. A store that is not known
+        to be safe from several threads is asked only in the main thread.
+        """
+        kind = request.get("kind") if isinstance(request, dict) else None
+        if not _is_thread_safe(self.store):
+            _in_main_thread(lambda: self._reply(request))
+        elif kind in ("rows", "detail", "check", "select", "layout"):
+            self._reply(request)
+        elif kind in ("count", "facets", "total"):
+            (self._slow if kind == "count" else self._fast).put(lambda: self._reply(request))
+        else:
+            self._acts.put(lambda: self._reply(request))
+
+    def _reply(self, request: Any) -> None:
+        kind = request.get("kind") if isinstance(request, dict) else None
+        kept = kind in ("select", "layout")
+        reply = self._keep(kind, request) if kept else self._service.answer(request)
+        envelope = {key: request.get(key) for key in ("client", "seq")} if isinstance(request, dict) else {}
+        self.send({**envelope, "kind": kind, **reply})
+
+    def _keep(self, kind: object, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if kind == "select":
+                target = request.get("target")
+                self.selected = self._service.selected(target if isinstance(target, dict) else {})
+            else:
+                self._layout_of_columns.write(request.get("columns"))
+        except Exception as error:  # noqa: BLE001  observers are the user's code
+            return {"ok": False, "error": {"type": type(error).__name__, "message": one_line(error)}}
+        return {"ok": True}
+
+    def _write_code(self, outcome: Outcome) -> str:
+        """Return the line that does the same here: a magic if it means this store, else Python."""
+        magics = _magics()
+        if magics is not None and magics.current.opened is self.store:
+            return outcome.magic
+        names = (name for name, value in list(self._service.namespace.items()) if value is self.store)
+        return outcome.python(next((name for name in names if not name.startswith("_")), "store"))
+
+    # -- where there are no widgets -----------------------------------------------------
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Return the widget, and a table for what cannot show widgets."""
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        text, html = self._fallback()
+        return {**data, "text/plain": text, "text/html": html}, metadata
+
+    def _fallback(self, limit: int = 10) -> tuple[str, str]:
+        catalogue = self._service.catalogue
+        title = self._setup["store"]
+        try:
+            if not catalogue.lists:
+                return f"{title}: {catalogue.notes[0]}", f"<p>{escape(catalogue.notes[0])}</p>"
+            query = self._question()
+            table, count = catalogue.table(query.but(limit=limit)), catalogue.count(query)
+        except Exception as error:  # noqa: BLE001  showing a browser must not fail because its store does
+            reason = f"{title} cannot be read: {redact(one_line(error))}"
+            return reason, f"<p>{escape(reason)}</p>"
+        table = table.drop(columns=[name for name in table.columns if table[name].isna().all()])
+        line = f"{title}: {count:,} object{'s' * (count != 1)}"
+        if count > limit:
+            line += f", the first {limit} of them"
+        text = f"{line}\n{table.to_string(max_colwidth=40)}" if count else line
+        html = table.to_html(max_rows=limit, border=0) if count else ""
+        return text, f"<p>{escape(line)}</p>{html}"
+
+
+def browse(store: Store | str | None = None, **options: Any) -> Browser:
+    """Return a widget that shows what is in a store.
+
+    Parameters
+    ----------
+    store : Store or str, optional
+        A store, or where it is; by default the one that the magics use.
+    **options
+        As for `Browser`: ``query``, ``filters``, ``order``, ``height``, ``namespace``.
+    """
+    if store is None:
+        magics = _magics()
+        store = magics.current.get() if magics else make_store(os.environ.get("GC3STORE_URL", DEFAULT_URL))
+    return Browser(store if isinstance(store, Store) else make_store(store), **options)
+
+
+class _Lane:
+    """Runs jobs one after the other in a thread that lives while there are any."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._running = False
+        self._lock = threading.Lock()
+
+    def put(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            self._jobs.append(job)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="gc3store-browser", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._running = False
+                    return
+                job = self._jobs.popleft()
+            job()
+
+
+def _is_thread_safe(store: Store) -> bool:
+    return isinstance(store, RecordStore) or "threads" in store.capabilities
+
+
+def _in_main_thread(job: Callable[[], None]) -> None:
+    kernel = getattr(_shell(), "kernel", None)
+    if threading.current_thread() is threading.main_thread() or kernel is None:
+        job()
+    else:
+        kernel.io_loop.add_callback(job)
+
+
+def _magics() -> Any:
+    # By module, for IPython's own %store comes from a class of the same name.
+    registry = _shell().magics_manager.registry if _shell() else {}
+    ours = (it for it in registry.values() if type(it).__module__ == "gc3store.jupyter.magics")
+    return next(ours, None)
+
+
+def _origin() -> dict[str, str] | None:
+    # The notebook only: what a click saves comes from no cell in particular.
+    name = notebook_name(_shell()) if _shell() else None
+    return {"notebook": name} if name else None
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None

@@ -1,0 +1,118 @@
+// The columns of the table: which there are, in which order, and what a cell shows.
+
+import { h, icon, text } from "./dom.ts";
+import { ago, grouped, humanSize, moment, plain, shortClass } from "./format.ts";
+import { type Row } from "./rows.ts";
+
+export interface Column {
+  readonly key: string;
+  readonly label: string;
+  width: number;
+  shown: boolean;
+  /** Place among the store's own columns, for those. */
+  readonly own?: number;
+}
+
+export type Saved = [key: string, width: number, shown: boolean][];
+
+const STANDARD: [key: string, label: string, width: number, shown: boolean][] = [
+  ["name", "Name", 160, true],
+  ["id", "ID", 105, true],
+  ["cls", "Class", 110, true],
+  ["state", "State", 114, true],
+  ["size", "Size", 68, true],
+  ["modified", "Saved", 84, true],
+  ["tags", "Tags", 120, true],
+  ["created", "Created", 84, false],
+  ["revision", "Revision", 80, false],
+];
+
+export const NARROWEST = 40;
+const NUMBERS = new Set(["size", "revision"]);
+const LIMITED = new Set(["id", "cls"]); // all that a store without metadata has
+
+/** The columns of a store in the order and width last used; what is new comes last. */
+export function arrange(saved: Saved, own: string[], metadata: boolean): Column[] {
+  const columns: Column[] = [
+    ...STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, width, shown]) => ({
+      key,
+      label,
+      width,
+      shown,
+    })),
+    ...own.map((key, i) => ({ key, label: key, width: 100, shown: true, own: i })),
+  ];
+  const places = new Map(saved.map(([key], i) => [key, i]));
+  for (const [key, width, shown] of saved) {
+    const column = columns.find((it) => it.key === key);
+    if (column) Object.assign(column, { width: Math.max(NARROWEST, width), shown });
+  }
+  columns.sort((a, b) => (places.get(a.key) ?? Infinity) - (places.get(b.key) ?? Infinity) || 0);
+  if (!columns.some((column) => column.shown)) columns[0]!.shown = true;
+  return columns;
+}
+
+export function toSave(columns: Column[]): Saved {
+  return columns.map(({ key, width, shown }) => [key, Math.round(width), shown]);
+}
+
+/** Move a column to before another one, or to the end. */
+export function moved(columns: Column[], key: string, before: string | null): Column[] {
+  const column = columns.find((it) => it.key === key);
+  if (!column || key === before) return columns;
+  const others = columns.filter((it) => it !== column);
+  const place = before === null ? others.length : others.findIndex((it) => it.key === before);
+  others.splice(place < 0 ? others.length : place, 0, column);
+  return others;
+}
+
+/** asc, then desc, then none. */
+export function nextOrder(order: string, key: string): string {
+  if (order === key) return `-${key}`;
+  return order === `-${key}` ? "" : key;
+}
+
+export function isNumber(column: Column): boolean {
+  return NUMBERS.has(column.key);
+}
+
+export function stateTone(state: string): string {
+  if (/fail|error|lost|unknown|abort|kill/i.test(state)) return "bad";
+  if (/run|submit|active/i.test(state)) return "busy";
+  if (/termin|done|finish|complete|success|^ok$/i.test(state)) return "good";
+  return "idle";
+}
+
+/** What a cell shows. */
+export function cell(row: Row, column: Column, words: readonly string[], now: number): Node[] {
+  if (column.own !== undefined) return own(row.columns[column.own]);
+  switch (column.key) {
+    case "name": {
+      const name = row.name === null ? h("span", { class: "none" }, "–") : text(row.name, words);
+      return row.error === null ? [name] : [h("span", { class: "broken", title: plain(row.error) }, icon("warning")), name];
+    }
+    case "id":
+      return [text(row.id, words)];
+    case "cls":
+      return [text(shortClass(row.cls), words)];
+    case "state":
+      return row.state === null ? [] : [h("span", { class: `dot tone-${stateTone(row.state)}` }), text(row.state)];
+    case "size":
+      return row.size === null || typeof row.size !== "number" ? [] : [h("span", { title: `${grouped(row.size)} bytes` }, humanSize(row.size))];
+    case "modified":
+    case "created": {
+      const when = row[column.key];
+      return when === null ? [] : [h("time", { title: moment(when), datetime: new Date(when).toISOString() }, ago(when, now))];
+    }
+    case "tags":
+      return row.tags.map((tag) => h("span", { class: "tag" }, text(tag, words)));
+    case "revision":
+      return [document.createTextNode(String(row.revision))];
+    default:
+      return [];
+  }
+}
+
+function own(value: unknown): Node[] {
+  return value === null || value === undefined ? [] : [text(String(value))];
+}

@@ -1,0 +1,262 @@
+"""Loading: records to objects, each live object found again as long as it is current."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+from gc3store.errors import DanglingReferenceError, LoadError, OptionError, StoreError
+from gc3store.finding import finder_for
+from gc3store.graph import components, reaching
+from gc3store.identity import kind_of
+from gc3store.ids import check_id
+from gc3store.memory import many_objects
+from gc3store.placeholder import MissingReference, faithful, keep_original
+from gc3store.primitives import Primitives, Stored, corrupt, not_found
+from gc3store.progress import progress
+from gc3store.saving import BATCH
+from gc3store.serialization import checksum_of, decode, encode, inherits, make_shell
+
+__all__ = ["Loading"]
+
+
+class Loading(Primitives):
+    """How objects get out of a store."""
+
+    def load(self, id_: str, *, fresh: bool = False, missing: str = "error") -> Any:
+        """Return the object with ID `id_`.
+
+        Parameters
+        ----------
+        id_ : str
+            The ID.
+        fresh : bool
+            Return an independent copy of what is stored, also where there is a live
+            instance.
+        missing : {"error", "placeholder"}
+            What to do where a class cannot be found, or an object that is referred to: raise, or put
+            a placeholder there (`gc3store.placeholder`), which holds what was stored and is saved again
+            without loss. Implies an independent copy.
+
+        Returns
+        -------
+        Any
+            For a Persistable the live instance, if there is one, as long as its record
+            and every record it reaches are as they were; otherwise new instances for
+            what was changed and all that refers to it. Anything else is a copy of its own.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is no such object.
+        UntrustedError
+            If it names something that the store is not to import (``make_store(url, trust=...)``).
+        LoadError
+            If it cannot be made from what is stored: a missing class
+            (`MissingClassError`), damaged bytes (`CorruptRecordError`), an object it refers
+            to that is gone (`DanglingReferenceError`), or an error in its class.
+
+        Notes
+        -----
+        Unpickling runs code that the stored bytes name; `describe` and `table` do not.
+        """
+        id_ = check_id(id_)
+        if missing != "error":
+            return self._load_with_placeholders(id_, missing)
+        stored = self._fetch(id_)
+        if stored.references is not None and not stored.references:
+            with self._lock:
+                if not fresh:
+                    obj, identity = self._identities.live(id_)
+                    if identity is not None and identity.revision == stored.revision:
+                        return obj
+                obj = self._decode(stored, ())
+                self._bind_loaded(obj, stored, live=not fresh)
+                return obj
+        with self._lock:
+            return self._load_graph([id_], fresh=fresh)[id_]
+
+    def _load_with_placeholders(self, id_: str, missing: str) -> Any:
+        if missing != "placeholder":
+            raise OptionError(f"missing is 'error' or 'placeholder', not {missing!r}.", option="missing")
+        from gc3store.placeholder import Placeholders
+
+        with self._lock:
+            self._placeholders = Placeholders()
+            try:
+                return self._load_graph([id_], fresh=True)[id_]
+            finally:
+                self._placeholders = None
+
+    def load_many(self, ids: Iterable[str]) -> Iterator[Any]:
+        """Yield the objects with the given IDs, in the same order.
+
+        They are read in batches, so that more can be walked through than memory holds.
+        """
+        wanted = [check_id(id_) for id_ in ids]
+        return self._load_batches(wanted)
+
+    def _load_batches(self, wanted: builtins.list[str]) -> Iterator[Any]:
+        source = iter(progress(wanted, "loading"))
+        while batch := builtins.list(islice(source, BATCH)):
+            with self._lock:
+                records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
+                graphs = [id_ for id_, stored in records.items() if stored.references != ()]
+                loaded = self._load_graph(graphs, fresh=False) if graphs else {}
+            for id_ in batch:
+                if id_ in loaded:
+                    yield loaded[id_]
+                    continue
+                if id_ not in records:
+                    raise not_found(id_)
+                stored = records[id_]
+                with self._lock:
+                    obj, identity = self._identities.live(id_)
+                    if identity is None or identity.revision != stored.revision:
+                        obj = self._decode(stored, ())
+                        self._bind_loaded(obj, stored, live=True)
+                yield obj
+
+    def _load_graph(self, roots: builtins.list[str], *, fresh: bool) -> dict[str, Any]:
+        """Return the objects with the given IDs, together with all that they refer to."""
+        with ExitStack() as stack:
+            stack.enter_context(self._snapshot())
+            revisions, graph = self._closure(roots)
+            for id_ in roots:
+                if id_ not in revisions:
+                    raise not_found(id_)
+            stack.enter_context(many_objects(len(revisions)))
+            kept: dict[str, Any] = {}
+            changed = set()
+            for id_, revision in revisions.items():
+                obj, identity = (None, None) if fresh else self._identities.live(id_)
+                if identity is not None and identity.revision == revision:
+                    kept[id_] = obj
+                else:
+                    changed.add(id_)
+            needed = reaching(graph, changed)
+            objects = {id_: obj for id_, obj in kept.items() if id_ not in needed}
+            if needed:
+                records = {stored.id: stored for stored in self._read(builtins.list(needed))}
+                self._make(roots, graph, records, objects, live=not fresh)
+        return {id_: objects[id_] for id_ in roots}
+
+    def _make(
+        self,
+        roots: builtins.list[str],
+        graph: dict[str, tuple[str, ...]],
+        records: dict[str, Stored],
+        objects: dict[str, Any],
+        *,
+        live: bool,
+    ) -> None:
+        """Make the objects of `records`, each after those it refers to, and add them to `objects`."""
+        made = []
+        for component in components(graph, (id_ for id_ in roots if id_ in records)):
+            todo = [id_ for id_ in component if id_ not in objects]
+            circular = len(todo) > 1 or any(id_ in graph[id_] for id_ in todo)
+            shells: dict[str, Any] = {}
+            if circular:
+                for id_ in todo:
+                    shells[id_] = self._decode(
+                        records[id_], _Known(graph[id_], objects, id_), shell_only=True
+                    )
+                objects.update(shells)
+                # Whoever sets its state by a method of its own may call what it refers to.
+                calling = {
+                    id_: graph[id_] if hasattr(type(shell), "__setstate__") else ()
+                    for id_, shell in shells.items()
+                }
+                todo = [id_ for part in components(calling, todo) for id_ in part]
+            for id_ in todo:
+                stored = records[id_]
+                targets = [self._target(objects, other, id_) for other in graph[id_]]
+                objects[id_] = self._decode(stored, targets, shell=shells.get(id_))
+                made.append(stored)
+                stored.references = tuple(graph[id_])
+        for stored in made:
+            self._bind_loaded(objects[stored.id], stored, live=live)
+
+    def _target(self, objects: dict[str, Any], id_: str, referrer: str) -> Any:
+        try:
+            return objects[id_]
+        except KeyError:
+            if self._placeholders is not None:
+                return MissingReference(id_)
+            raise DanglingReferenceError(
+                f"{referrer} refers to {id_}, which is no longer in the store; "
+                f"inspect({referrer!r}) shows what is left of it.",
+                id=referrer,
+                missing=id_,
+            ) from None
+
+    def _bind_loaded(self, obj: Any, stored: Stored, *, live: bool) -> None:
+        uuid = self.uuid
+        assert uuid is not None
+        identity = self._identities.bind(
+            obj, uuid, stored.id, stored.revision, stored.checksum, stored.references or (), live=live
+        )
+        if identity is not None and _loading_may_change(type(obj)) and kind_of(type(obj)).persistable:
+            # Its own methods ran while it was loaded, and may have changed it. What it is
+            # now counts as unchanged; later this could not be told any more.
+            try:
+                identity.checksum = faithful(obj, encode(obj)).checksum
+                identity.verified = True
+            except Exception:  # noqa: BLE001  (it cannot be saved as it is; that is said then)
+                identity.checksum = None
+
+    def _decode(
+        self, stored: Stored, references: Sequence[Any], *, shell: Any = None, shell_only: bool = False
+    ) -> Any:
+        """Return the object in a record; errors say which record, and what to do."""
+        source = stored.open()
+        if stored.checksum is not None and checksum_of(source) != stored.checksum:
+            raise corrupt(stored.id, "its checksum does not fit")
+        try:
+            finder = finder_for(self.trust, stored.id, source, self._placeholders)
+            if shell_only:
+                return make_shell(source, references, finder=finder)
+            obj = decode(source, references, shell=shell, finder=finder)
+        except StoreError:
+            raise
+        except (ImportError, AttributeError) as error:
+            from gc3store.diagnosis import explain_missing
+
+            raise explain_missing(self._describe(stored.id), stored.id, stored.open(), error) from error
+        except Exception as error:
+            raise LoadError(
+                f"{stored.id} could not be loaded: {type(error).__name__}: {error}. It is still stored.",
+                id=stored.id,
+            ) from error
+        if self._placeholders is not None and self._placeholders.used and source.persistent is None:
+            keep_original(obj, source, references, encode(obj))
+        return obj
+
+
+class _Known(Sequence[Any]):
+    """The references of a record within a circle, as far as they exist."""
+
+    def __init__(self, ids: Sequence[str], objects: dict[str, Any], referrer: str) -> None:
+        self._ids = ids
+        self._objects = objects
+        self._referrer = referrer
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self._objects[self._ids[index]]
+        except KeyError:
+            raise LoadError(
+                f"{self._referrer} cannot be loaded: its constructor needs an object that refers to it in turn.",
+                id=self._referrer,
+            ) from None
+
+
+def _loading_may_change(cls: type) -> bool:
+    """Whether methods of the class itself run while an instance is unpickled."""
+    return hasattr(cls, "__setstate__") or not inherits(cls, "__reduce_ex__", object)

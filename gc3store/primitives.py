@@ -1,0 +1,325 @@
+"""What a kind of store has to be able to do, and what passes to and from it.
+
+The primitives move records; each is one step. They check nothing that was checked
+before, and raise errors of the tree. What is built on them, the same for all
+stores, is in `gc3store.saving`, `gc3store.loading` and `gc3store.looking`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gc3store.catalogue import to_microseconds
+from gc3store.errors import ConflictError, CorruptRecordError, ObjectNotFoundError, ReadOnlyError
+from gc3store.identity import IdentityMap
+from gc3store.persistable import Identity
+from gc3store.record import FIELDS, Query, Record
+from gc3store.serialization import Encoded, Source
+from gc3store.store import Store
+from gc3store.trust import make_trust
+
+if TYPE_CHECKING:
+    from gc3store.gc3pie.session import SessionDirectory
+    from gc3store.placeholder import Placeholders
+
+__all__ = ["Draft", "Primitives", "Stored", "check_revision", "corrupt", "not_found"]
+
+
+class Draft:
+    """A record about to be written.
+
+    Attributes
+    ----------
+    obj : Any
+        The object itself.
+    identity : Identity or None
+        Which record it is; `None` for a new one.
+    id : str or None
+        ID of the record; filled in by the store for a new one.
+    prefix : str
+        What a new ID begins with.
+    revision : int
+        The revision that is being written; filled in by the store.
+    expected : int or None
+        The revision that must be in the store now; `None` for a new record or to overwrite any.
+    encoded : Encoded
+        The payload.
+    references : list of str or Draft
+        What the payload refers to, by position.
+    fields : dict
+        The rest of the catalogue entry; for an existing record `KEEP` keeps a label.
+    """
+
+    __slots__ = ("encoded", "expected", "fields", "id", "identity", "obj", "prefix", "references", "revision")
+
+    def __init__(self, obj: Any, identity: Identity | None) -> None:
+        self.obj = obj
+        self.identity = identity
+        self.id: str | None = identity.id if identity is not None else None
+        self.prefix = ""
+        self.revision = 1
+        self.expected: int | None = identity.revision if identity is not None else None
+        self.encoded: Encoded = None  # type: ignore[assignment]
+        self.references: Sequence[str | Draft] = ()
+        self.fields: dict[str, Any] = {}
+
+    def reference_ids(self) -> tuple[str, ...]:
+        """Return the IDs that the record refers to, once all have one."""
+        if not self.references:
+            return ()
+        return tuple(r if isinstance(r, str) else str(r.id) for r in self.references)
+
+
+class Stored:
+    """A record as a store hands it over for loading.
+
+    Attributes
+    ----------
+    id : str
+        The record's ID.
+    revision : int
+        Its revision.
+    references : tuple of str
+        IDs that the payload refers to, by position; `None` where asking for them is
+        another step, and there are some.
+    checksum : bytes or None
+        What the payload's checksum must be; `None` where it need not be verified.
+    open : callable
+        Returns the payload.
+    """
+
+    __slots__ = ("checksum", "id", "open", "references", "revision")
+
+    def __init__(
+        self,
+        id_: str,
+        revision: int,
+        references: tuple[str, ...] | None,
+        checksum: bytes | None,
+        open_: Callable[[], Source],
+    ) -> None:
+        self.id = id_
+        self.revision = revision
+        self.references = references
+        self.checksum = checksum
+        self.open = open_
+
+
+class Primitives(Store):
+    """A store as far as bytes are concerned, and what all parts of it share.
+
+    Parameters
+    ----------
+    url : str
+        Where the records are.
+    read_only : bool
+        Never write, not even what is missing.
+    durable : bool
+        Whether `save` returns only when the object is on stable storage.
+    trust : {"everything", "nothing"} or list of str
+        What `load` may import: anything (the default), nothing at all, or the exact names that are
+        given, those of modules meaning the classes that they define.
+    """
+
+    #: Whether a batch of records is written in one step.
+    atomic_batches: ClassVar[bool] = False
+
+    #: What the GC3Pie session says that the store was opened by, if it was.
+    session: SessionDirectory | None = None
+
+    def __init__(
+        self, url: str, *, read_only: bool = False, durable: bool = True, trust: Any = "everything"
+    ) -> None:
+        super().__init__(url)
+        self.read_only = read_only
+        self.durable = durable
+        self._lock = threading.RLock()
+        self._identities = IdentityMap()
+        self.trust = make_trust(trust)
+        self._placeholders: Placeholders | None = None  # while objects are loaded with such
+        self._depth = 0  # of nested steps
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the store's user columns."""
+        return ()
+
+    # Steps.
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Make all changes within the context one step, or none if it raises.
+
+        In a directory each record is a step of its own. Transactions nest: the outermost
+        counts. Other threads wait.
+        """
+        with self._lock:
+            self._check_writable()
+            with self._step():
+                yield self
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """One step on the store and on the identities of the objects in memory."""
+        if self._depth:
+            yield
+            return
+        self._depth = 1
+        if self.atomic_batches:  # elsewhere what was written stays written
+            self._identities.begin()
+        try:
+            self._begin()
+            try:
+                yield
+                self._commit()
+            except BaseException:
+                self._rollback()
+                raise
+        except BaseException:
+            self._identities.rollback()
+            raise
+        else:
+            self._identities.commit()
+        finally:
+            self._depth = 0
+
+    def invalidate_cache(self) -> None:
+        """Forget which instances are live: the next `load` makes new ones."""
+        with self._lock:
+            self._identities.clear()
+
+    def pre_fork(self) -> None:
+        """Give back what a child process could not share; forks need no such call, though."""
+        self.close()
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError(f"{self!r} was opened for reading; open it without read_only=True to write.")
+
+    # What a concrete store implements.
+
+    @property
+    @abstractmethod
+    def uuid(self) -> str | None:
+        """The store's UUID; `None` as long as nothing was ever saved."""
+
+    @abstractmethod
+    def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
+        """Yield the records with the given IDs, in any order, without those that are missing."""
+
+    def _fetch(self, id_: str) -> Stored:
+        for stored in self._read([id_]):
+            return stored
+        raise not_found(id_)
+
+    @abstractmethod
+    def _write(self, drafts: builtins.list[Draft]) -> None:
+        """Write records, and fill in the `id` and `revision` of each draft.
+
+        New ones get the next numbers, in order. For others `expected`, if not `None`,
+        must be the stored revision, else `ConflictError`; a missing one is
+        `ObjectNotFoundError` where nothing was expected of it.
+        """
+
+    @abstractmethod
+    def _insert_as(self, draft: Draft) -> bool:
+        """Write a record that was exported, under the `id` and in the `revision` of the draft.
+
+        Whether that was possible: not if the ID is taken, or was never given out here.
+        """
+
+    @abstractmethod
+    def _delete(self, ids: Sequence[str]) -> None:
+        """Delete records, in the order given."""
+
+    @abstractmethod
+    def _revisions(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the revisions of those records that exist."""
+
+    @abstractmethod
+    def _closure(self, roots: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+        """Return the revisions and references of the `roots` and all that they reach."""
+
+    @abstractmethod
+    def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
+        """Return which records refer to each of `ids`."""
+
+    @abstractmethod
+    def _by_origin(self) -> tuple[builtins.list[str], builtins.list[str]]:
+        """Return the IDs of what was given to `save` itself, and of what was saved as a part."""
+
+    @abstractmethod
+    def _relabel(self, id_: str, changes: Mapping[str, Any]) -> bool:
+        """Change the name or tags of a record, or that it was saved explicitly; whether it exists."""
+
+    @abstractmethod
+    def _describe(self, id_: str) -> Record | None:
+        """Return the whole catalogue entry of a record."""
+
+    @abstractmethod
+    def _catalogue(self, query: Query) -> Iterator[Record]:
+        """Yield the entries that `query` asks for."""
+
+    def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
+        """Return fields of the entries that `query` asks for, as columns; times in microseconds."""
+        records = builtins.list(self._catalogue(query))
+        found = {
+            name: [r[name] if name in FIELDS else r.columns.get(name) for r in records] for name in names
+        }
+        for name in ("created", "modified"):
+            if name in found:
+                found[name] = [None if time is None else to_microseconds(time) for time in found[name]]
+        return found
+
+    def _begin(self) -> None:
+        """Begin a step."""
+
+    def _commit(self) -> None:
+        """End a step."""
+
+    def _rollback(self) -> None:
+        """Undo a step."""
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read in a state that no other process changes meanwhile, where there is such a thing."""
+        yield
+
+    def _forked(self) -> None:
+        """Forget what belongs to the parent process; called in the child."""
+
+
+def not_found(id_: str) -> ObjectNotFoundError:
+    """Return the error for an ID that is not in a store."""
+    return ObjectNotFoundError(f"There is no object {id_!r} in this store; list() gives the IDs.", id=id_)
+
+
+def corrupt(id_: str, reason: str) -> CorruptRecordError:
+    """Return the error for a record whose bytes are damaged."""
+    return CorruptRecordError(f"The record of {id_} is damaged: {reason}; restore it from a backup.", id=id_)
+
+
+def check_revision(id_: str, expected: int | None, found: int | None) -> None:
+    """Raise the error that fits where a record is not in the revision it should be in."""
+    if found is None:
+        if expected is None:
+            raise not_found(id_)
+        raise ConflictError(
+            f"{id_} was removed since this object was saved or loaded; save a copy of it to keep it.",
+            id=id_,
+            expected=expected,
+            found=None,
+        )
+    if expected is not None and expected != found:
+        raise ConflictError(
+            f"{id_} is in revision {found} by now, and this change was made to revision {expected}; "
+            f"load it again and repeat the change.",
+            id=id_,
+            expected=expected,
+            found=found,
+        )

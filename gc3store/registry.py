@@ -1,0 +1,194 @@
+"""Which constructor opens which kind of location."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
+from gc3store.store import Store
+
+__all__ = ["known_schemes", "make_store", "register", "schemes"]
+
+Constructor = Callable[..., Store]
+
+#: Stores of this package, by scheme: where they are, and what to install for them.
+_BUILT_IN = {
+    "file": ("gc3store.opening:open_file", ""),
+    "sqlite": ("gc3store.opening:open_sql", "gc3store[sql]"),
+    "postgresql": ("gc3store.opening:open_sql", "gc3store[postgresql]"),
+    "postgres": ("gc3store.opening:open_sql", "gc3store[postgresql]"),
+    "mysql": ("gc3store.opening:open_sql", "gc3store[mysql]"),
+    "mariadb": ("gc3store.opening:open_sql", "gc3store[mysql]"),
+}
+
+_registered: dict[str, Constructor] = {}
+
+#: The constructors that were registered or used so far; a read-only view.
+schemes: Mapping[str, Constructor] = MappingProxyType(_registered)
+
+_GROUP = "gc3store.stores"
+
+
+def register(scheme: str, constructor: Constructor) -> None:
+    """Register the constructor of the stores whose URLs begin with `scheme`.
+
+    Parameters
+    ----------
+    scheme : str
+        What stands before the colon of the URL.
+    constructor : callable
+        Called with the URL and the further arguments of `make_store`; typically a class.
+
+    Notes
+    -----
+    Silently replaces an earlier registration, those of this package included. A package
+    can also offer a store through the entry-point group ``gc3store.stores``.
+
+    Examples
+    --------
+    >>> from gc3store import FilesystemStore, make_store, register
+    >>> register("scratch", lambda url, **options: FilesystemStore("/tmp/scratch", **options))
+    >>> make_store("scratch://")
+    <FilesystemStore 'file:///tmp/scratch'>
+    """
+    if not isinstance(scheme, str) or not scheme.replace("-", "").replace(".", "").isalnum():
+        raise InvalidURLError(f"{scheme!r} cannot be the scheme of a URL.")
+    if not callable(constructor):
+        raise OptionError(
+            f"The constructor for {scheme!r} must be callable, not {type(constructor).__name__}."
+        )
+    _registered[scheme.lower()] = constructor
+
+
+def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
+    """Open the store at a location.
+
+    Parameters
+    ----------
+    uri : str or os.PathLike
+        A URL: ``file:///directory``, ``sqlite:///file.db``, or that of another database as
+        SQLAlchemy has it; or a path: that of an SQLite file or of a directory.
+    *args, **kwargs
+        Passed to the constructor registered for the URL's scheme.
+
+    Returns
+    -------
+    Store
+        The store. Nothing is created before the first save.
+
+    Raises
+    ------
+    UnknownSchemeError
+        If no store is registered for the scheme; the message lists those that are.
+    MissingDependencyError
+        If a package is not installed that is needed for it.
+    OptionError
+        If the constructor does not take an argument.
+    StoreUnavailableError
+        If there is something else at that place, or it cannot be reached.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> directory = tempfile.mkdtemp()
+    >>> with make_store(directory) as store:
+    ...     store.save([1, 2, 3])
+    'list.1'
+    >>> make_store("flie:///tmp")
+    Traceback (most recent call last):
+        ...
+    gc3store.errors.UnknownSchemeError: There is no store for 'flie:' URLs; did you mean 'file:'?
+    """
+    if not isinstance(uri, (str, os.PathLike)):
+        raise InvalidURLError(f"A store is at a URL or a path, not at {type(uri).__name__} {uri!r:.40}.")
+    text = os.fspath(uri)
+    if not text or "\0" in text:
+        raise InvalidURLError(f"{text!r} is neither a URL nor a path.")
+    scheme = _scheme_of(text) if isinstance(uri, str) else None
+    if scheme is None:
+        path = os.path.abspath(os.path.expanduser(text))
+        if os.path.isfile(path) and _is_sqlite(path):
+            scheme, text = "sqlite", "sqlite:///" + path
+        else:
+            scheme, text = "file", "file://" + quote(path)
+    constructor = _constructor(scheme)
+    try:
+        inspect.signature(constructor).bind(text, *args, **kwargs)
+    except TypeError as error:
+        raise _bad_option(scheme, constructor, kwargs, error) from error
+    except ValueError:
+        pass  # some callables written in C have no signature
+    return constructor(text, *args, **kwargs)
+
+
+def _scheme_of(text: str) -> str | None:
+    """Return the scheme of a URL without what follows a ``+``, `None` for a path."""
+    scheme, colon, rest = text.partition(":")
+    if not colon or os.sep in scheme or len(scheme) < 2:  # C:\\data is a path
+        return None
+    base = scheme.partition("+")[0]
+    if rest.startswith("//") or base.lower() in known_schemes():
+        return base.lower() if base else None
+    return None
+
+
+def _is_sqlite(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except OSError:
+        return False
+
+
+def known_schemes() -> set[str]:
+    """Return the schemes of this package, of other packages and those registered."""
+    return {*_registered, *_BUILT_IN, *(entry.name for entry in entry_points(group=_GROUP))}
+
+
+def _constructor(scheme: str) -> Constructor:
+    if scheme in _registered:
+        return _registered[scheme]
+    for entry in entry_points(group=_GROUP):
+        if entry.name == scheme:
+            _registered[scheme] = entry.load()
+            return _registered[scheme]
+    if scheme in _BUILT_IN:
+        place, needs = _BUILT_IN[scheme]
+        module, _, name = place.partition(":")
+        try:
+            constructor: Constructor = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{scheme}: URLs need another package: pip install '{needs}'."
+            ) from error
+        return constructor
+    known = sorted(known_schemes())
+    near = difflib.get_close_matches(scheme, known, n=1)
+    hint = f"did you mean {near[0] + ':'!r}?" if near else f"there are {', '.join(k + ':' for k in known)}."
+    raise UnknownSchemeError(
+        f"There is no store for {scheme + ':'!r} URLs; {hint}", scheme=scheme, known=known
+    )
+
+
+def _bad_option(
+    scheme: str, constructor: Constructor, kwargs: Mapping[str, Any], error: TypeError
+) -> OptionError:
+    takes = [
+        name
+        for name, parameter in inspect.signature(constructor).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    for name in kwargs:
+        if name not in inspect.signature(constructor).parameters:
+            near = difflib.get_close_matches(name, takes, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(takes) or 'none'}."
+            return OptionError(f"{scheme}: stores have no option {name!r}; {hint}", option=name)
+    return OptionError(f"{scheme}: stores cannot be opened like this: {error}.")

@@ -1,0 +1,138 @@
+"""Rows into records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import xxhash
+
+from gc3store.errors import CorruptRecordError, StoreUnavailableError
+from gc3store.ids import number_of
+from gc3store.largefile import open_spool
+from gc3store.memory import room_for
+from gc3store.primitives import Stored, corrupt, not_found
+from gc3store.serialization import SPOOL, Source
+from gc3store.sql_writing import CHUNKED, PLAIN, REFERS, SqlWriting
+
+__all__ = ["SqlReading"]
+
+#: How often a payload is read again that was replaced while it was being read.
+_AGAIN = 20
+
+
+class _ReplacedError(StoreUnavailableError):
+    """A payload in chunks was replaced between asking for it and reading it."""
+
+
+class SqlReading(SqlWriting):
+    """A store as far as payloads are read."""
+
+    def load(self, id_: str, *, fresh: bool = False, missing: str = "error") -> Any:
+        """Return the object with ID `id_`; see `RecordStore.load`."""
+        for _ in range(_AGAIN):
+            try:
+                return super().load(id_, fresh=fresh, missing=missing)
+            except _ReplacedError:
+                continue
+        return super().load(id_, fresh=fresh, missing=missing)
+
+    def _fetch(self, id_: str) -> Stored:
+        if self._uuid is None and self.uuid is None:
+            raise not_found(id_)
+        row = self._execute(self._statements.read_one, (number_of(id_),)).fetchone()
+        if row is None or row[0] != id_:
+            raise not_found(id_)
+        return self._stored(row)
+
+    def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
+        if not ids or self.uuid is None:
+            return
+        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+        wanted = set(ids)
+        for row in self._execute(self._statements.read_many, (numbers,)).fetchall():
+            if row[0] in wanted:
+                yield self._stored(row)
+
+    def _stored(self, row: Any) -> Stored:
+        id_, revision, flags, checksum, stream_size, buffers, data = row
+        references = None if flags & REFERS else ()
+        plain = bool(flags & PLAIN)
+        if flags & CHUNKED:
+            return Stored(id_, revision, references, None, lambda: self._open_chunks(id_, revision, row))
+        if buffers is None:
+            if len(data) != stream_size:
+                raise corrupt(id_, f"it is {len(data)} bytes long and should be {stream_size}")
+            return Stored(id_, revision, references, checksum, lambda: Source(data, plain=plain))
+
+        def open_() -> Source:
+            position, parts = stream_size, []
+            for size in json.loads(buffers):
+                parts.append(bytearray(data[position : position + size]))
+                position += size
+            if len(data) != position:
+                raise corrupt(id_, f"it is {len(data)} bytes long and should be {position}")
+            return Source(data[:stream_size], parts, plain=plain)
+
+        return Stored(id_, revision, references, checksum, open_)
+
+    def _open_chunks(self, id_: str, revision: int, row: Any) -> Source:
+        """Read a payload that is cut into chunks, in one state of the database."""
+        with self._snapshot():
+            if self._revisions([id_]).get(id_) != revision:
+                raise _ReplacedError(f"{id_} was replaced while it was being read; load it again.")
+            try:
+                return self._run(lambda connection: self._read_chunks(connection, id_, row))
+            except CorruptRecordError:
+                if self._revisions([id_]).get(id_) == revision:
+                    raise
+                # Within a step, what others do shows between two statements.
+                raise _ReplacedError(f"{id_} was replaced while it was being read; load it again.") from None
+
+    def _read_chunks(self, connection: Any, id_: str, row: Any) -> Source:
+        _, _, flags, checksum, stream_size, buffers, _ = row
+        sizes = json.loads(buffers) if buffers else []
+        hasher = xxhash.xxh3_128()
+        chunks = iter(self._backend.read_chunks(connection, self._statements, number_of(id_)))
+        stream: Any
+        if stream_size <= SPOOL:
+            stream = bytearray(stream_size)
+            _fill(stream, stream_size, chunks, hasher, id_)
+        else:
+            stream = open_spool()
+            left = stream_size
+            while left > 0:
+                chunk = _next(chunks, id_)
+                hasher.update(chunk)
+                stream.write(chunk)
+                left -= len(chunk)
+            stream.seek(0)
+        parts = []
+        for size in sizes:
+            part = room_for(size)
+            _fill(part, size, chunks, hasher, id_)
+            parts.append(part)
+        if hasher.digest() != checksum:
+            raise corrupt(id_, "its checksum does not fit")
+        if isinstance(stream, bytearray):
+            stream = memoryview(stream)
+        return Source(stream, parts or None, plain=bool(flags & PLAIN))
+
+
+def _next(chunks: Iterator[Any], id_: str) -> Any:
+    for row in chunks:
+        return row[0]
+    raise corrupt(id_, "a part of its payload is missing")
+
+
+def _fill(buffer: Any, size: int, chunks: Iterator[Any], hasher: Any, id_: str) -> None:
+    view = memoryview(buffer)
+    position = 0
+    while position < size:
+        chunk = _next(chunks, id_)
+        if position + len(chunk) > size:
+            raise corrupt(id_, "a part of its payload is too long")
+        view[position : position + len(chunk)] = chunk
+        hasher.update(chunk)
+        position += len(chunk)

@@ -1,0 +1,349 @@
+"""The tables of a store in a database, and the statements on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from gc3store.errors import OptionError
+
+if TYPE_CHECKING:
+    from gc3store.sql_backend import Backend
+
+__all__ = ["VERSION", "Schema", "Statements", "UserColumn", "check_table_name", "compiled"]
+
+#: Version of the schema. Readers accept all up to theirs.
+VERSION = 1
+
+#: A user column: its name in the table, and the kind of its values.
+UserColumn = tuple[str, str]
+
+
+def check_table_name(name: object) -> str:
+    """Return `name` if the catalogue can be called so."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w{0,39}", name):
+        raise OptionError(f"{name!r} cannot be the name of a table; take letters, digits and underscores.")
+    return name
+
+
+class Schema:
+    """The tables whose names begin with `name`, as one kind of database has them."""
+
+    def __init__(self, name: str, backend: Backend, columns: Sequence[UserColumn] = ()) -> None:
+        self.name = check_table_name(name)
+        self.columns = tuple(columns)
+        metadata = sa.MetaData()
+        big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+        text = backend.text_type()
+        data = sa.LargeBinary(2**24)
+        short = sa.String(255, collation=text.collation)
+
+        def number() -> sa.Column[int]:
+            return sa.Column("number", big, primary_key=True, autoincrement=False)
+
+        self.kinds: dict[str, Any] = {
+            "integer": sa.BigInteger(),
+            "real": sa.Double(),
+            "text": text,
+            "boolean": sa.SmallInteger(),
+            "time": sa.BigInteger(),
+        }
+        self.record = sa.Table(
+            name,
+            metadata,
+            number(),
+            sa.Column("id", short, nullable=False),
+            sa.Column("name", text),
+            sa.Column("cls", text, nullable=False),
+            sa.Column("state", text),
+            sa.Column("tags", text),
+            sa.Column("size", sa.BigInteger, nullable=False),
+            sa.Column("created", sa.BigInteger, nullable=False),
+            sa.Column("modified", sa.BigInteger, nullable=False),
+            sa.Column("revision", sa.BigInteger, nullable=False),
+            sa.Column("explicit", sa.SmallInteger, nullable=False),
+            *(sa.Column(column, self.kinds[kind]) for column, kind in columns),
+        )
+        self.payload = sa.Table(
+            f"{name}_payload",
+            metadata,
+            sa.Column("number", big, primary_key=True, autoincrement=backend.dialect.name == "mysql"),
+            sa.Column("flags", sa.Integer, nullable=False),
+            sa.Column("checksum", sa.LargeBinary(16), nullable=False),
+            sa.Column("stream_size", sa.BigInteger, nullable=False),
+            sa.Column("buffers", text),
+            sa.Column("preview", text),
+            sa.Column("environment", sa.String(16)),
+            sa.Column("origin", text),
+            sa.Column("data", data, nullable=False),
+        )
+        self.chunk = sa.Table(
+            f"{name}_chunk",
+            metadata,
+            sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("data", data, nullable=False),
+        )
+        self.reference = sa.Table(
+            f"{name}_reference",
+            metadata,
+            sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("target", sa.BigInteger, nullable=False),
+            sa.Index(f"{name}_reference_target", "target"),
+            sqlite_with_rowid=False,
+        )
+        self.environment = sa.Table(
+            f"{name}_environment",
+            metadata,
+            sa.Column("digest", sa.String(16), primary_key=True),
+            sa.Column("description", text, nullable=False),
+        )
+        self.column = sa.Table(
+            f"{name}_column",
+            metadata,
+            sa.Column("name", sa.String(60), primary_key=True),
+            sa.Column("kind", sa.String(10)),
+            sa.Column("path", text),
+        )
+        self.meta = sa.Table(
+            f"{name}_meta",
+            metadata,
+            sa.Column("uuid", sa.String(36), primary_key=True),
+            sa.Column("version", sa.Integer, nullable=False),
+        )
+        if backend.counter:
+            self.meta.append_column(sa.Column("last_number", sa.BigInteger, nullable=False))
+        self.tables = (
+            self.record,
+            self.payload,
+            self.chunk,
+            self.reference,
+            self.environment,
+            self.column,
+            self.meta,
+        )
+
+
+def compiled(statement: Any, dialect: Dialect) -> tuple[str, list[Any]]:
+    """Return a statement as text, with the values of its parameters in their order."""
+    result = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    names = result.positiontup or []
+    return str(result), [result.params[name] for name in names]
+
+
+class Statements:
+    """Each statement that a store runs on its own tables, as text."""
+
+    @classmethod
+    def of(cls, name: str, backend: Backend, columns: Sequence[UserColumn] = ()) -> Statements:
+        """Return the statements on the tables called `name`; each set is compiled once."""
+        return _statements(name, _Kind(backend), tuple(columns))
+
+    def __init__(self, schema: Schema, backend: Backend) -> None:
+        self.schema = schema
+        dialect = backend.dialect
+        quoted = dialect.identifier_preparer.quote
+        self.chunk_table = quoted(schema.chunk.name)
+        self.sequence = quoted(f"{schema.name}_number")
+        record, payload, chunk = schema.record, schema.payload, schema.chunk
+        reference, environment, meta = schema.reference, schema.environment, schema.meta
+
+        def text(statement: Any) -> str:
+            return compiled(statement, dialect)[0]
+
+        def insert(table: sa.Table, *, without: str = "") -> str:
+            names = [column.name for column in table.c if column.name != without]
+            return text(sa.insert(table).values({name: sa.bindparam(name) for name in names}))
+
+        self.create = [
+            str(CreateTable(t, if_not_exists=True).compile(dialect=dialect)) for t in schema.tables
+        ]
+        self.create += [
+            str(CreateIndex(index, if_not_exists=dialect.name != "mysql").compile(dialect=dialect))
+            for table in schema.tables
+            for index in table.indexes
+        ]
+        self.insert_record = insert(record)
+        self.insert_payload = insert(payload, without="number" if dialect.name == "mysql" else "")
+        self.claim_payload = insert(payload)
+        self.empty_payload = (0, b"", 0, None, None, None, None, b"")
+        self.insert_chunk = insert(chunk)
+        self.insert_reference = insert(reference)
+        names: dict[str, Any] = {c.name: sa.bindparam(c.name) for c in environment.c}
+        self.insert_environment = text(backend.insert_new(sa.insert(environment).values(names)))
+        self.insert_meta = insert(meta)
+        self.insert_column = insert(schema.column)
+
+        p = sa.bindparam
+        self.meta = text(sa.select(meta.c.uuid, meta.c.version))
+        if backend.counter:
+            highest = sa.select(
+                sa.func.coalesce(sa.func.max(record.c.number), sa.literal_column("0"))
+            ).scalar_subquery()
+            self.last_number = text(sa.select(sa.func.max(highest, meta.c.last_number)))
+            self.retire = text(
+                sa.update(meta).values(last_number=p("number_")).where(meta.c.last_number < p("last"))
+            )
+        self.next_numbers = f"SELECT nextval('{self.sequence}') FROM generate_series(1, %s)"
+        self.columns = text(sa.select(schema.column.c.name, schema.column.c.kind, schema.column.c.path))
+        self.environment = text(sa.select(environment.c.digest).where(environment.c.digest == p("digest")))
+
+        def listed(column: Any) -> Any:
+            # One parameter for any number of values.
+            return backend.listed(column, "numbers")
+
+        whole = (
+            record.c.id,
+            record.c.revision,
+            payload.c.flags,
+            payload.c.checksum,
+            payload.c.stream_size,
+            payload.c.buffers,
+            payload.c.data,
+        )
+        both = record.join(payload, payload.c.number == record.c.number)
+        self.read_one = text(sa.select(*whole).select_from(both).where(record.c.number == p("number_")))
+        self.read_many = text(sa.select(*whole).select_from(both).where(listed(record.c.number)))
+        self.read_chunks = text(
+            sa.select(chunk.c.data)
+            .where(
+                chunk.c.number == p("number_"), chunk.c.position >= p("first"), chunk.c.position < p("stop")
+            )
+            .order_by(chunk.c.position)
+        )
+        self.revisions = text(sa.select(record.c.id, record.c.revision).where(listed(record.c.number)))
+        self.before = text(
+            sa.select(record.c.id, record.c.revision, payload.c.flags)
+            .select_from(both)
+            .where(listed(record.c.number))
+            .order_by(record.c.number)  # so that two writers never wait for each other in a circle
+            .with_for_update()
+        )
+        self.by_origin = text(sa.select(record.c.id, record.c.explicit).order_by(record.c.number))
+
+        reach = sa.select(record.c.number).where(listed(record.c.number)).cte("reach", recursive=True)
+        reach = reach.union(
+            sa.select(reference.c.target).select_from(
+                reference.join(reach, reach.c.number == reference.c.number)
+            )
+        )
+        self.closure_nodes = text(
+            sa.select(record.c.number, record.c.id, record.c.revision).select_from(
+                reach.join(record, record.c.number == reach.c.number)
+            )
+        )
+        self.closure_edges = text(
+            sa.select(reference.c.number, reference.c.target)
+            .select_from(
+                reach.join(record, record.c.number == reach.c.number).join(
+                    reference, reference.c.number == reach.c.number
+                )
+            )
+            .order_by(reference.c.number, reference.c.position)
+        )
+        self.referrers = text(
+            sa.select(reference.c.target, record.c.id)
+            .select_from(reference.join(record, record.c.number == reference.c.number))
+            .where(listed(reference.c.target))
+            .order_by(reference.c.number)
+        )
+        self.references = text(
+            sa.select(reference.c.target, record.c.id)
+            .select_from(reference.outerjoin(record, record.c.number == reference.c.target))
+            .where(reference.c.number == p("number_"))
+            .order_by(reference.c.position)
+        )
+        self.describe = text(
+            sa.select(
+                record.c.id,
+                record.c.name,
+                record.c.cls,
+                record.c.state,
+                record.c.tags,
+                record.c.size,
+                record.c.created,
+                record.c.modified,
+                record.c.revision,
+                payload.c.flags,
+                payload.c.checksum,
+                payload.c.preview,
+                payload.c.origin,
+                environment.c.description,
+                *(record.c[name] for name, _ in schema.columns),
+            )
+            .select_from(
+                record.outerjoin(payload, payload.c.number == record.c.number).outerjoin(
+                    environment, environment.c.digest == payload.c.environment
+                )
+            )
+            .where(record.c.number == p("number_"))
+        )
+        explicit = sa.case(
+            (record.c.explicit == sa.literal_column("1"), sa.literal_column("1")),
+            else_=p("e", type_=sa.SmallInteger),
+        )
+        self.update_record = text(
+            sa.update(record)
+            .values(
+                {
+                    "cls": p("c"),
+                    "state": p("s"),
+                    "size": p("z"),
+                    "modified": p("m"),
+                    "revision": p("r"),
+                    "explicit": explicit,
+                    **{name: p(f"user_{i}") for i, (name, _) in enumerate(schema.columns)},
+                }
+            )
+            .where(record.c.number == p("number_"))
+        )
+        self.update_payload = text(
+            sa.update(payload)
+            .values({column.name: p(f"{column.name}_") for column in payload.c if column.name != "number"})
+            .where(payload.c.number == p("number_"))
+        )
+        self.labels = text(
+            sa.select(record.c.id, record.c.name, record.c.tags, record.c.explicit)
+            .where(record.c.number == p("number_"))
+            .with_for_update()
+        )
+        self.relabel = text(
+            sa.update(record)
+            .values(name=p("n"), tags=p("t"), explicit=p("e"))
+            .where(record.c.number == p("number_"))
+        )
+
+        def delete(table: sa.Table) -> str:
+            return text(sa.delete(table).where(table.c.number == p("number_")))
+
+        def delete_listed(table: sa.Table) -> str:
+            return text(sa.delete(table).where(listed(table.c.number)))
+
+        self.delete_chunks = delete(chunk)
+        self.delete_references = delete(reference)
+        self.delete_all = {table.name: delete_listed(table) for table in (record, payload, chunk, reference)}
+
+
+class _Kind:
+    """A backend as a key: two of a kind write the same statements."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kind) and type(self.backend) is type(other.backend)
+
+    def __hash__(self) -> int:
+        return hash(type(self.backend))
+
+
+@lru_cache(maxsize=64)
+def _statements(name: str, kind: _Kind, columns: tuple[UserColumn, ...]) -> Statements:
+    return Statements(Schema(name, kind.backend, columns), kind.backend)

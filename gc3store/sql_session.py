@@ -1,0 +1,305 @@
+"""Connections of a store to its database, and the steps on them.
+
+Each thread has a connection of its own. Outside of a step every statement is a
+transaction. A step begins its transaction with its first statement; so what a
+broken connection makes fail can be repeated on a new one as long as nothing was
+done yet: a server that was restarted between two calls is not noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from gc3store.engine import RecordStore
+from gc3store.errors import ClosedStoreError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from gc3store.sql_backend import Backend
+
+__all__ = ["Session", "SessionStore"]
+
+T = TypeVar("T")
+
+#: How long a server that was there before is waited for, in seconds; less if the
+#: store's timeout is shorter.
+RECONNECT = 10.0
+#: How often a step that others got in the way of is repeated.
+REPEATS = 20
+
+
+class Session:
+    """What a thread has to do with the database.
+
+    Attributes
+    ----------
+    connection : Any
+        Its connection; `None` as long as there is none.
+    kind : {"", "step", "snapshot"}
+        What it is in the middle of.
+    begun : bool
+        Whether the transaction for it has begun.
+    used : bool
+        Whether something was done in that transaction.
+    """
+
+    __slots__ = ("__weakref__", "begun", "connected", "connection", "kind", "pid", "used")
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        self.connected = False  # ever
+        self.kind = ""
+        self.begun = False
+        self.used = False
+        self.pid = os.getpid()
+
+    def close(self) -> None:
+        """Close the connection, unless it is that of the process this one was forked from."""
+        connection, self.connection = self.connection, None
+        self.begun = self.used = False
+        if connection is not None and self.pid == os.getpid():
+            with suppress(Exception):
+                connection.close()
+
+    def __del__(self) -> None:
+        self.close()  # its thread has ended
+
+
+class SessionStore(RecordStore):
+    """A store that talks to a database over connections."""
+
+    _backend: Backend
+
+    def __init__(self, url: str, *, read_only: bool, durable: bool, trust: Any) -> None:
+        super().__init__(url, read_only=read_only, durable=durable, trust=trust)
+        self._local = threading.local()
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._inherited: list[Any] = []
+        self._closed = False
+
+    def _session(self) -> Session:
+        """Return this thread's session."""
+        try:
+            session: Session = self._local.session
+        except AttributeError:
+            session = self._local.session = Session()
+            self._sessions.add(session)
+        return session
+
+    def close(self) -> None:
+        """Close all connections; a closed store cannot be used any more."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        for session in list(self._sessions):
+            session.close()
+
+    def pre_fork(self) -> None:
+        """Close all connections; they are opened again when needed."""
+        with self._lock:
+            self._disconnect()
+
+    def _forked(self) -> None:
+        # The parent's connections are neither used nor closed here, and must not be
+        # collected either, since that would close them.
+        self._inherited.append((list(self._sessions), self._local))
+        self._sessions = weakref.WeakSet()
+        self._local = threading.local()
+        self._depth = 0
+
+    # Statements.
+
+    def _forget_outdated(self) -> None:
+        """Close connections that show the database as it was."""
+        if self._backend.is_outdated():
+            self._disconnect()
+
+    def _run(self, work: Callable[[Any], T]) -> T:
+        """Return ``work(connection)``, within the step that this thread is in the middle of.
+
+        `work` may be called again, if the connection broke or others got in the way
+        before anything was done.
+        """
+        session = self._session()
+        if self._backend.frozen is not None:
+            self._forget_outdated()
+        repeats = 0
+        while True:
+            connection = session.connection
+            if connection is None:
+                connection = self._connect(session)
+            try:
+                if session.kind and not session.begun:
+                    if session.kind == "step":
+                        self._backend.begin(connection)
+                    else:
+                        self._backend.begin_snapshot(connection)
+                    session.begun = True
+                result = work(connection)
+                session.used = True
+                return result
+            except self._backend.error as error:
+                lost = self._backend.is_lost(connection, error)
+                collision = not lost and self._backend.is_collision(error)
+                if not lost and not collision:
+                    raise self._translate(error) from self._fit_to_show(error)
+                first = not session.kind or not session.used
+                self._give_up(session, lost=lost)
+                if not first:
+                    raise self._interrupted(error, lost=lost) from self._fit_to_show(error)
+                repeats += 1
+                if repeats > REPEATS:
+                    raise self._translate(error) from self._fit_to_show(error)
+                if collision:
+                    time.sleep(random.uniform(0, 0.01 * repeats))
+
+    def _execute(self, text: str, values: Sequence[Any] = ()) -> Any:
+        """Return a cursor on what a statement finds; as `_run` otherwise."""
+        try:
+            session = self._local.session
+            if (session.begun or not session.kind) and self._backend.frozen is None:
+                return session.connection.execute(text, values)
+        except (AttributeError, self._backend.error):
+            pass  # there is no connection yet, or the statement failed: the long way round
+        return self._run(lambda connection: connection.execute(text, values))
+
+    def _give_up(self, session: Session, *, lost: bool) -> None:
+        """Forget a transaction that the database has undone."""
+        if not lost and session.begun:
+            try:
+                self._backend.rollback(session.connection)
+            except self._backend.error:
+                lost = True
+        session.begun = session.used = False
+        if lost:
+            session.close()
+
+    def _connect(self, session: Session) -> Any:
+        """Connect; a server that was there before may need a moment to come back."""
+        if self._closed:
+            raise ClosedStoreError(f"{self!r} was closed; open it again with make_store.")
+        deadline = time.monotonic() + min(RECONNECT, self._backend.timeout)
+        pause = 0.05
+        while True:
+            try:
+                session.connection = self._backend.connect()
+            except self._backend.error as error:
+                if session.connected and time.monotonic() + pause < deadline:
+                    time.sleep(pause)
+                    pause = min(1.0, 2 * pause)
+                    continue
+                raise self._translate(error) from self._fit_to_show(error)
+            session.connected = True
+            return session.connection
+
+    def _fit_to_show(self, error: Exception) -> Exception | None:
+        """Return an error of the driver, unless it quotes a secret."""
+        return None if self._backend.shows_secrets(error) else error
+
+    def _translate(self, error: Exception) -> StoreError:
+        return self._backend.translate(error, writing=self._session().kind == "step")
+
+    def _interrupted(self, error: Exception, *, lost: bool) -> StoreError:
+        if not lost:
+            return self._backend.collision()
+        return StoreUnavailableError(
+            f"The connection to {self._backend.where} broke in the middle of what was being done, and nothing "
+            f"was changed; try again: {self._backend.message_of(error)}."
+        )
+
+    # Steps.
+
+    def _begin(self) -> None:
+        self._prepare_step()
+        session = self._session()
+        session.kind, session.begun, session.used = "step", False, False
+
+    def _commit(self) -> None:
+        session = self._session()
+        try:
+            if session.begun:
+                self._backend.commit(session.connection)
+        except self._backend.error as error:
+            if not self._backend.is_lost(session.connection, error):
+                translated = self._translate(error)
+                self._give_up(session, lost=False)
+                raise translated from self._fit_to_show(error)
+            session.kind = ""
+            session.close()
+            self._find_out(error)
+        except BaseException:
+            # Interrupted while the answer was awaited: what follows on this connection is undefined.
+            session.close()
+            self._note_doubt()
+            raise
+        finally:
+            session.kind, session.begun = "", False
+        self._committed()
+
+    def _find_out(self, error: Exception) -> None:
+        """Find out whether a commit took place; raise the error that fits if not."""
+        try:
+            happened = self._took_place()
+        except StoreError:
+            self._note_doubt()
+            raise OutcomeUnknownError(
+                f"The connection to {self._backend.where} broke during a commit, and could not be made again: it was "
+                f"saved or not. Try again with the same object: it will not be saved twice."
+            ) from self._fit_to_show(error)
+        if not happened:
+            raise StoreUnavailableError(
+                f"The connection to {self._backend.where} broke during a commit, and nothing was changed; try again."
+            ) from self._fit_to_show(error)
+
+    def _rollback(self) -> None:
+        session = self._session()
+        session.kind = ""
+        if session.begun and session.connection is not None:
+            session.begun = False
+            try:
+                self._backend.rollback(session.connection)
+            except self._backend.error:
+                session.close()
+        self._undone()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        session = self._session()
+        if session.kind:
+            yield
+            return
+        session.kind, session.begun, session.used = "snapshot", False, False
+        try:
+            yield
+        finally:
+            session.kind = ""
+            if session.begun and session.connection is not None:
+                session.begun = False
+                try:
+                    self._backend.rollback(session.connection)
+                except self._backend.error:
+                    session.close()
+
+    # What the store does besides.
+
+    def _prepare_step(self) -> None:
+        """Do what must be done before a step begins."""
+
+    def _committed(self) -> None:
+        """Note that a step was kept."""
+
+    def _undone(self) -> None:
+        """Note that a step was undone."""
+
+    def _took_place(self) -> bool:
+        """Whether the step whose commit was not answered took place."""
+        return False
+
+    def _note_doubt(self) -> None:
+        """Remember a step of which it is not known whether it took place."""

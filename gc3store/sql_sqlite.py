@@ -1,0 +1,238 @@
+"""SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
+from gc3store.sql_backend import Backend
+from gc3store.sql_schema import Statements
+from gc3store.sql_url import sqlite_path
+
+__all__ = ["SQLite", "network_filesystem"]
+
+#: Types of file systems that other hosts share, as Linux names them.
+_NETWORK = {
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.beegfs", "fuse.ceph", "fuse.cvmfs2", "fuse.glusterfs",
+    "fuse.juicefs", "fuse.s3fs", "fuse.sshfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "panfs",
+    "pvfs2", "smb3", "smbfs", "virtiofs", "wekafs",
+}  # fmt: skip
+
+
+class SQLite(Backend):
+    """A database in a file.
+
+    One process writes at a time: the lock on the file is waited for, up to ``timeout``
+    seconds. Readers see one state of the file and wait for nobody (WAL). WAL needs
+    memory shared between the processes, which a network file system does not give:
+    there the rollback journal is used, and a warning says so.
+    """
+
+    paramstyle: ClassVar[str] = "qmark"
+    counter: ClassVar[bool] = True
+    locks_rows: ClassVar[bool] = False
+
+    def __init__(self, url: URL, **options: Any) -> None:
+        self.path = sqlite_path(url)
+        super().__init__(url, **options)
+        if os.path.isdir(self.path):
+            raise StoreUnavailableError(f"{self.path} is a directory; open it without 'sqlite:'.")
+        directory = os.path.dirname(self.path)
+        if not os.path.isdir(directory):
+            raise StoreUnavailableError(
+                f"There is no directory {directory} to keep a database in; create it."
+            )
+        self.network = network_filesystem(directory)
+        if self.network is not None and not self.read_only:
+            warnings.warn(
+                f"{self.path} is on a network file system ({self.network}), where SQLite relies on locks that "
+                f"many of these do not keep: let one host write at a time, or keep the store in a directory "
+                f"(file:///...) or on a database server (postgresql://...).",
+                StoreWarning,
+                stacklevel=4,
+            )
+
+    def connect(self) -> sqlite3.Connection:
+        """Return a new connection; the file is created if need be."""
+        mode = "ro" if self.read_only else "rwc"
+        self.frozen = self._signature() if self._must_not_be_touched() else None
+        if self.frozen is not None:
+            mode += "&immutable=1"
+        name = f"file:{quote(self.path)}?mode={mode}"
+        connection = sqlite3.connect(
+            name, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False
+        )
+        connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
+        # Some builds overwrite what is removed, which makes removing as slow as saving.
+        connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+        return connection
+
+    def _must_not_be_touched(self) -> bool:
+        """Whether reading must leave no trace, and can: SQLite puts files beside one with a WAL.
+
+        Nobody else has the database open when there is no such file; `is_outdated` sees it
+        when somebody does.
+        """
+        path = self.path
+        if not self.read_only and (
+            not os.path.exists(path)
+            or (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK))
+        ):
+            return False
+        try:
+            with open(path, "rb") as file:
+                head = file.read(20)
+        except OSError:
+            return False
+        return head[18:20] == b"\2\2" and not os.path.exists(path + "-wal")
+
+    def _signature(self) -> tuple[int, ...]:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return ()
+        return status.st_mtime_ns, status.st_size, os.path.exists(f"{self.path}-wal")
+
+    def is_outdated(self) -> bool:
+        """Whether the file has changed since it was opened as one that does not."""
+        return self.frozen is not None and self.frozen != self._signature()
+
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return os.path.exists(self.path)
+
+    def absolute_url(self) -> URL:
+        """Return the URL with an absolute path."""
+        return self.url.set(database=self.path)
+
+    def begin(self, connection: Any) -> None:
+        """Begin a transaction that writes, by waiting for the only lock there is."""
+        connection.execute("BEGIN IMMEDIATE")
+
+    def begin_snapshot(self, connection: Any) -> None:
+        """Begin a transaction that reads."""
+        connection.execute("BEGIN")
+
+    def is_lost(self, connection: Any, error: Exception) -> bool:
+        """Return False: there is no one to lose contact with."""
+        return False
+
+    def is_missing_table(self, error: Exception) -> bool:
+        """Whether SQLite says so."""
+        return "no such table" in str(error) or "no such column" in str(error)
+
+    def translate(self, error: Exception, *, writing: bool) -> StoreError:
+        """Return what an error of SQLite means."""
+        text = str(error)
+        if "full" in text:
+            return StoreFullError(
+                f"There is no space left for {self.where}; what was stored is intact. Make room and try again."
+            )
+        if "readonly" in text or "read-only" in text:
+            return ReadOnlyError(f"{self.where} cannot be written: you lack the permission.")
+        if "locked" in text or "busy" in text:
+            return self.busy()
+        if "not a database" in text or "malformed" in text:
+            return StoreUnavailableError(f"{self.where} is no database, or a damaged one: {text}.")
+        if "too big" in text:
+            return self.too_large(error)
+        return self.unavailable(error)
+
+    def listed(self, column: Any, name: str) -> Any:
+        """Return the condition, for a list as JSON."""
+        values = sa.func.json_each(sa.bindparam(name)).table_valued("value")
+        return column.in_(sa.select(values.c.value))
+
+    def numbers(self, values: Sequence[int]) -> str:
+        """Return a list as JSON."""
+        return json.dumps(list(values))
+
+    def has_word(self, column: Any, word: str) -> Any:
+        """Return the condition that `word` occurs in `column`, in any script."""
+        if word.isascii():
+            # LIKE takes no notice of case there; lower() on every value would cost five times as much.
+            return column.contains(word, autoescape=True)
+        return self.contains(sa.func.gc3store_fold(column), _fold(word))  # SQLite itself knows ASCII only
+
+    def create(self, connection: Any, statements: Statements, fill: Callable[[], None]) -> None:
+        """Make the tables in one transaction."""
+        if os.path.getsize(self.path) == 0:
+            connection.execute(f"PRAGMA journal_mode={'DELETE' if self.network else 'WAL'}")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements.create:
+                connection.execute(statement)
+            fill()
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def columns_of(self, connection: Any, table: str) -> list[str]:
+        """Return the names of a table's columns."""
+        rows = connection.execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,))
+        return [row[0] for row in rows]
+
+    def allocate(self, connection: Any, statements: Statements, count: int) -> Sequence[int]:
+        """Return the numbers that follow the highest one; nobody else can write meanwhile."""
+        last = connection.execute(statements.last_number).fetchone()[0]
+        return range(last + 1, last + 1 + count)
+
+    def last_number(self, connection: Any, statements: Statements) -> int:
+        """Return the highest number that was given out."""
+        return int(connection.execute(statements.last_number).fetchone()[0])
+
+    def retire(self, connection: Any, statements: Statements, number: int) -> None:
+        """Note a number whose record will not show any more that it was given out."""
+        connection.execute(statements.retire, (number, number))
+
+    def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
+        """Yield the chunks of a record as SQLite finds them."""
+        return connection.execute(statements.read_chunks, (number, 0, 2**62))
+
+
+def _fold(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
+
+
+def network_filesystem(path: str, *, mounts: str = "/proc/self/mountinfo") -> str | None:
+    """Return the type of the file system at `path` if other hosts share it, else `None`.
+
+    Linux tells; elsewhere the answer is always `None`.
+
+    Parameters
+    ----------
+    path : str
+        An existing file or directory.
+    mounts : str
+        The file that lists what is mounted where.
+    """
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    path = os.path.realpath(path)
+    best, found = "", None
+    for line in lines:
+        before, dash, after = line.partition(" - ")
+        fields = before.split(" ")
+        if not dash or len(fields) < 5:
+            continue
+        point = fields[4]
+        for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+            point = point.replace(code, character)
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):  # the last one mounted at a place is the one seen
+            best, found = point, after.split(" ")[0]
+    return found if found in _NETWORK else None

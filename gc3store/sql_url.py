@@ -1,0 +1,112 @@
+"""Locations of databases: which driver reaches them, and what may be shown of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import quote, quote_plus, unquote
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from gc3store.errors import InvalidURLError
+
+__all__ = ["parse", "secrets_of", "shown", "sqlite_path", "without", "without_secrets"]
+
+#: What stands before ``://``, and the driver of SQLAlchemy that is used for it.
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+
+#: Parameters in the query part of a URL whose values are secrets.
+_SECRET = ("password", "passwd", "sslpassword", "ssl_key_password", "passfile")
+
+_FRAGMENT = re.compile(r"#table=(.*)\Z", re.DOTALL)
+
+
+def parse(text: str) -> tuple[URL, str | None]:
+    """Return the URL for SQLAlchemy, and the name in a fragment ``#table=NAME``.
+
+    Raises
+    ------
+    InvalidURLError
+        If it is no such URL, or asks for a driver that is not the one used here. What
+        is wrong in it is not quoted: it may be a part of a password.
+
+    Examples
+    --------
+    >>> url, table = parse("mariadb://ann:secret@db.example.org/jobs#table=runs")
+    >>> url.drivername, url.database, table
+    ('mysql+pymysql', 'jobs', 'runs')
+    """
+    table = None
+    if match := _FRAGMENT.search(text):
+        text, table = text[: match.start()], unquote(match[1])
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise InvalidURLError(
+            "This is no database URL; write sqlite:///jobs.db or postgresql://user@host/database, "
+            "with special characters in a password as %XX."
+        ) from None
+    scheme, _, driver = url.drivername.lower().partition("+")
+    wanted = _DRIVERS.get(scheme)
+    if wanted is None:
+        raise InvalidURLError(f"There is no store for databases of kind {scheme!r}; write one of {_kinds()}.")
+    if driver not in ("", wanted.partition("+")[2]):
+        raise InvalidURLError(
+            f"The driver {driver!r} is not used here: write {scheme}:// alone, or {wanted}://."
+        )
+    return url.set(drivername=wanted), table
+
+
+def _kinds() -> str:
+    return ", ".join(f"{scheme}://" for scheme in _DRIVERS)
+
+
+def without(url: URL, names: tuple[str, ...] = _SECRET) -> URL:
+    """Return `url` without password and secret parameters."""
+    return url.set(password=None).difference_update_query(names)
+
+
+def shown(url: URL, scheme: str | None = None) -> str:
+    """Return what may be shown of a URL: all but its secrets.
+
+    >>> shown(parse("postgresql://ann:secret@db.example.org/jobs")[0])
+    'postgresql://ann:***@db.example.org/jobs'
+    """
+    hidden = url.difference_update_query(_SECRET)
+    scheme = scheme or url.drivername.partition("+")[0]
+    return hidden.set(drivername=scheme).render_as_string(hide_password=True)
+
+
+def secrets_of(url: URL) -> tuple[str, ...]:
+    """Return the texts that must not be shown, in all forms in which a driver may write them."""
+    values = [url.password or ""]
+    for name in _SECRET:
+        value = url.query.get(name, ())
+        values += [value] if isinstance(value, str) else list(value)
+    found = {form for value in values if value for form in (value, quote(value), quote_plus(value))}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """Return a driver's message with each secret in it masked.
+
+    >>> without_secrets("cannot connect with user=ann password=s3cret", ("s3cret",))
+    'cannot connect with user=ann password=***'
+    """
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return " ".join(text.split())
+
+
+def sqlite_path(url: URL) -> str:
+    """Return the absolute path of an SQLite database."""
+    if not url.database or url.database == ":memory:":
+        raise InvalidURLError("A store needs a file: write sqlite:///jobs.db.")
+    return os.path.abspath(os.path.expanduser(url.database))

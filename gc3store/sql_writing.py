@@ -1,0 +1,392 @@
+"""Records into rows."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gc3store.environment import current_environment, environment_text
+from gc3store.errors import StoreUnavailableError
+from gc3store.ids import make_id, number_of
+from gc3store.primitives import Draft, check_revision, not_found
+from gc3store.serialization import Encoded
+from gc3store.sql_schema import Statements
+from gc3store.sql_session import SessionStore
+from gc3store.store import KEEP
+
+__all__ = ["CHUNKED", "PLAIN", "REFERS", "SqlWriting"]
+
+#: Flags of a payload: readable by a plain unpickler; refers to other records; cut into chunks.
+PLAIN, REFERS, CHUNKED = 1, 2, 4
+
+
+class SqlWriting(SessionStore):
+    """A store as far as writing is concerned.
+
+    A step locks the rows that it is going to change, in the order of their numbers, and
+    checks their revisions then. So of two changes of one record made at the same
+    moment the second waits for the first and fails with `ConflictError`, or follows it.
+    """
+
+    _statements: Statements
+    _uuid: str | None = None
+
+    def __init__(self, url: str, *, read_only: bool, durable: bool, trust: Any) -> None:
+        super().__init__(url, read_only=read_only, durable=durable, trust=trust)
+        self._environments: set[str] = set()  # certain to be in the database
+        self._new_environments: set[str] = set()  # will be, if the step is not undone
+        self._written: builtins.list[_Written] = []  # in the current step
+        self._deleted: builtins.list[str] = []
+        self._doubts: builtins.list[tuple[builtins.list[_Written], builtins.list[str]]] = []
+        self._adopted: dict[int, _Written] = {}
+
+    # Steps.
+
+    def _prepare_step(self) -> None:
+        self._written, self._deleted = [], []
+        if self._backend.locks_rows:
+            # By itself: within the step, everybody else who wants to note the same would
+            # have to wait for the end of it.
+            digest = current_environment()
+            if digest not in self._environments:
+                self._run(lambda connection: self._ensure_environment(connection, digest))
+                self._committed()
+
+    def _committed(self) -> None:
+        if self._new_environments:
+            self._environments |= self._new_environments
+            self._new_environments.clear()
+
+    def _undone(self) -> None:
+        self._new_environments.clear()
+
+    def _took_place(self) -> bool:
+        return self._happened(self._written, self._deleted)
+
+    def _happened(self, written: builtins.list[_Written], deleted: builtins.list[str]) -> bool:
+        """Whether a step took place; waits as long as the server is still busy with it."""
+        statements, backend = self._statements, self._backend
+
+        def probe(connection: Any) -> bool:
+            if written and written[0].fresh:
+                # Takes its place, if the row is not there; waits, if that is not decided yet.
+                try:
+                    connection.execute(
+                        statements.claim_payload, (number_of(written[0].id), *statements.empty_payload)
+                    )
+                except backend.dialect.dbapi.IntegrityError:  # type: ignore[union-attr]
+                    return True
+                return False
+            if not written and not deleted:
+                return True
+            id_ = written[0].id if written else deleted[0]
+            rows = connection.execute(statements.before, (backend.numbers([number_of(id_)]),)).fetchall()
+            if not written:
+                return not rows
+            return any(row[0] == id_ and row[1] >= written[0].revision for row in rows)
+
+        session = self._session()
+        session.kind, session.begun, session.used = "step", False, False
+        try:
+            return self._run(probe)
+        finally:
+            session.kind = ""
+            self._give_up(session, lost=False)
+
+    def _note_doubt(self) -> None:
+        if self._written or self._deleted:
+            self._doubts.append((self._written, self._deleted))
+
+    def _resolve_doubts(self) -> None:
+        """Find out about earlier steps what could not be found out then."""
+        while self._doubts:
+            written, deleted = self._doubts[0]
+            if self._happened(written, deleted):
+                self._settle(written)  # type: ignore[arg-type]
+                for id_ in deleted:
+                    self._identities.drop(id_)
+                self._adopted = {id(w.obj): w for w in written if w.fresh}
+            del self._doubts[0]
+
+    def _check_writable(self) -> None:
+        super()._check_writable()
+        if self._doubts:
+            self._resolve_doubts()
+
+    # Records.
+
+    def _write(self, drafts: builtins.list[Draft]) -> None:
+        fresh = [draft for draft in drafts if draft.id is None]
+        if self._adopted:
+            fresh = [draft for draft in fresh if not self._adopt(draft)]
+        old = [draft for draft in drafts if draft.id is not None] if len(fresh) < len(drafts) else []
+
+        def work(connection: Any) -> None:
+            try:
+                for draft in drafts:
+                    digest = draft.fields["environment"]
+                    if digest is not None and digest not in self._environments:
+                        self._ensure_environment(connection, digest)
+                if fresh:
+                    self._insert(connection, fresh)
+                if old:
+                    self._overwrite(connection, old)
+            except BaseException:
+                for draft in fresh:
+                    draft.id = None
+                raise
+
+        self._run(work)
+        if self._backend.locks_rows:
+            new = set(map(id, fresh))
+            self._written += [_Written(draft, id(draft) in new) for draft in drafts]
+
+    def _adopt(self, draft: Draft) -> bool:
+        """Take the ID of a save that was in doubt, of the very same object, and took place."""
+        before = self._adopted.pop(id(draft.obj), None)
+        if before is None or before.obj is not draft.obj:
+            return False
+        draft.id, draft.expected = before.id, before.revision
+        return True
+
+    def _insert(self, connection: Any, drafts: builtins.list[Draft]) -> None:
+        """Insert new records, under numbers of their own."""
+        statements, backend = self._statements, self._backend
+        chunked = [draft for draft in drafts if self._is_chunked(draft.encoded)]
+        if backend.counter or chunked:
+            numbers = backend.allocate(connection, statements, len(drafts))
+            rows = [
+                self._payload_row(connection, draft, number)
+                for draft, number in zip(drafts, numbers, strict=True)
+            ]
+            if backend.fills:
+                connection.executemany(
+                    statements.update_payload, [(*row, n) for row, n in zip(rows, numbers, strict=True)]
+                )
+            else:
+                backend.insert(
+                    connection,
+                    statements.insert_payload,
+                    [(n, *row) for row, n in zip(rows, numbers, strict=True)],
+                )
+        else:
+            rows = [self._payload_row(connection, draft, 0) for draft in drafts]
+            numbers = backend.insert_payloads(connection, statements, rows)
+        for draft, number in zip(drafts, numbers, strict=True):
+            draft.id = make_id(draft.prefix, number)
+            draft.revision = 1
+        self._insert_records(connection, drafts, numbers)
+
+    def _insert_records(self, connection: Any, drafts: builtins.list[Draft], numbers: Sequence[int]) -> None:
+        records, references = [], []
+        for draft, number in zip(drafts, numbers, strict=True):
+            fields = draft.fields
+            tags = fields["tags"]
+            records.append(
+                (
+                    number,
+                    draft.id,
+                    None if fields["name"] is KEEP else fields["name"],
+                    fields["cls"],
+                    fields["state"],
+                    json.dumps(tags, ensure_ascii=False) if tags is not KEEP and tags else None,
+                    fields["size"],
+                    fields.get("created", fields["now"]),
+                    fields["now"],
+                    draft.revision,
+                    int(fields["explicit"]),
+                )
+            )
+            if draft.references:
+                references += self._reference_rows(draft, number)
+        self._backend.insert(connection, self._statements.insert_record, records)
+        if references:
+            self._backend.insert(connection, self._statements.insert_reference, references)
+
+    def _insert_as(self, draft: Draft) -> bool:
+        number = number_of(str(draft.id))
+        statements, backend = self._statements, self._backend
+
+        def work(connection: Any) -> bool:
+            last = backend.last_number(connection, statements)
+            taken = connection.execute(statements.labels, (number,)).fetchone()
+            if number > last or taken is not None:
+                return False
+            connection.execute(
+                statements.claim_payload, (number, *self._payload_row(connection, draft, number))
+            )
+            self._insert_records(connection, [draft], [number])
+            return True
+
+        return self._run(work)
+
+    def _overwrite(self, connection: Any, drafts: builtins.list[Draft]) -> None:
+        statements, backend = self._statements, self._backend
+        found = self._locked_rows(connection, [str(d.id) for d in drafts])
+        for draft in drafts:
+            _, revision, _ = found.get(str(draft.id), (None, None, 0))
+            check_revision(str(draft.id), draft.expected, revision)
+            assert revision is not None
+            draft.revision = revision + 1
+        records, payloads, references = [], [], []
+        for draft in drafts:
+            fields = draft.fields
+            number = number_of(str(draft.id))
+            flags = found[str(draft.id)][2]
+            if flags & REFERS:
+                connection.execute(statements.delete_references, (number,))
+            if flags & CHUNKED:
+                connection.execute(statements.delete_chunks, (number,))
+            records.append(
+                (
+                    fields["cls"],
+                    fields["state"],
+                    fields["size"],
+                    fields["now"],
+                    draft.revision,
+                    int(fields["explicit"]),
+                    number,
+                )
+            )
+            payloads.append((*self._payload_row(connection, draft, number), number))
+            if draft.references:
+                references += self._reference_rows(draft, number)
+            if changes := {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}:
+                self._relabel_row(connection, str(draft.id), changes)
+        connection.executemany(statements.update_record, records)
+        connection.executemany(statements.update_payload, payloads)
+        if references:
+            backend.insert(connection, statements.insert_reference, references)
+
+    def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
+        """Return ID, revision and flags of records, which nobody else can change any more."""
+        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+        return {row[0]: row for row in connection.execute(self._statements.before, (numbers,)).fetchall()}
+
+    def _is_chunked(self, encoded: Encoded) -> bool:
+        return encoded.size >= self._backend.inline or not isinstance(encoded.stream, bytes)
+
+    def _payload_row(self, connection: Any, draft: Draft, number: int) -> tuple[Any, ...]:
+        encoded, fields = draft.encoded, draft.fields
+        flags = (PLAIN if fields["plain"] else 0) | (REFERS if draft.references else 0)
+        sizes = json.dumps([view.nbytes for view in encoded.buffers]) if encoded.buffers else None
+        data: Any
+        if self._is_chunked(encoded):
+            flags |= CHUNKED
+            data = b""
+            self._write_chunks(connection, number, encoded)
+        elif encoded.buffers:
+            data = b"".join((encoded.stream, *encoded.buffers))  # type: ignore[arg-type]
+        else:
+            data = encoded.stream
+        return (
+            flags,
+            encoded.checksum,
+            encoded.stream_size,
+            sizes,
+            fields["preview"],
+            fields["environment"],
+            fields["origin"],
+            data,
+        )
+
+    def _write_chunks(self, connection: Any, number: int, encoded: Encoded) -> None:
+        insert, size = self._statements.insert_chunk, self._backend.chunk
+        position = 0
+        for part in encoded.parts():
+            for piece in part:
+                for start in range(0, piece.nbytes, size):
+                    connection.execute(insert, (number, position, piece[start : start + size]))
+                    position += 1
+
+    @staticmethod
+    def _reference_rows(draft: Draft, number: int) -> builtins.list[tuple[int, int, int]]:
+        return [(number, position, number_of(id_)) for position, id_ in enumerate(draft.reference_ids())]
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        statements, backend = self._statements, self._backend
+
+        def work(connection: Any) -> None:
+            found = self._locked_rows(connection, ids)
+            for id_ in ids:
+                if id_ not in found:
+                    raise not_found(id_)
+            numbers = [number_of(id_) for id_ in ids]
+            backend.retire(connection, statements, max(numbers))
+            schema, delete = statements.schema, statements.delete_all
+            for flag, table in ((REFERS, schema.reference), (CHUNKED, schema.chunk)):
+                some = [number_of(id_) for id_ in ids if found[id_][2] & flag]
+                if some:
+                    connection.execute(delete[table.name], (backend.numbers(some),))
+            connection.execute(delete[schema.payload.name], (backend.numbers(numbers),))
+            connection.execute(delete[schema.record.name], (backend.numbers(numbers),))
+
+        self._run(work)
+        if backend.locks_rows:
+            self._deleted += ids
+
+    def _relabel(self, id_: str, changes: Mapping[str, Any]) -> bool:
+        return self._run(lambda connection: self._relabel_row(connection, id_, changes))
+
+    def _relabel_row(self, connection: Any, id_: str, changes: Mapping[str, Any]) -> bool:
+        number = number_of(id_)
+        row = connection.execute(self._statements.labels, (number,)).fetchone()
+        if row is None or row[0] != id_:
+            return False
+        name, tags, explicit = row[1:]
+        if "tags" in changes:
+            tags = json.dumps(changes["tags"], ensure_ascii=False) if changes["tags"] else None
+        new = (changes.get("name", name), tags, int(explicit or changes.get("explicit", 0)))
+        if new != (row[1], row[2], explicit):
+            connection.execute(self._statements.relabel, (*new, number))
+        return True
+
+    def _ensure_environment(self, connection: Any, digest: str) -> None:
+        if digest in self._new_environments:
+            return
+        if connection.execute(self._statements.environment, (digest,)).fetchone() is None:
+            connection.execute(self._statements.insert_environment, (digest, environment_text(digest)))
+        self._new_environments.add(digest)
+
+    def _create_tables(self, fill: Callable[[Any], None]) -> None:
+        """Make the tables, unless what is there under their names is not ours."""
+
+        def work(connection: Any) -> None:
+            for table in self._statements.schema.tables:
+                there = self._backend.columns_of(connection, table.name)
+                missing = [column.name for column in table.c if column.name not in there]
+                if there and missing:
+                    raise StoreUnavailableError(
+                        f"{self._backend.where} has a table {table.name!r} that is not one of a store (it has no "
+                        f"column {missing[0]!r}); choose another name: make_store(url, table_name='...')."
+                    )
+            self._backend.create(connection, self._statements, lambda: fill(connection))
+
+        self._run(work)
+
+
+class _Written:
+    """What is remembered of a record that a step wrote, until the step is certain."""
+
+    __slots__ = ("encoded", "fresh", "id", "identity", "obj", "references", "revision")
+
+    def __init__(self, draft: Draft, fresh: bool) -> None:
+        self.obj = draft.obj
+        self.identity = draft.identity
+        self.id = str(draft.id)
+        self.revision = draft.revision
+        self.references = draft.reference_ids()
+        self.fresh = fresh
+        self.encoded = _Checksum(draft.encoded.checksum)
+
+    def reference_ids(self) -> tuple[str, ...]:
+        return self.references
+
+
+class _Checksum:
+    __slots__ = ("checksum",)
+
+    def __init__(self, checksum: bytes) -> None:
+        self.checksum = checksum

@@ -1,0 +1,114 @@
+"""Records as a pandas table, and a store at a glance."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Collection, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from gc3store.errors import InvalidQueryError, MissingDependencyError, StoreError, StoreWarning
+from gc3store.memory import MANY, many_objects
+from gc3store.paths import MISSING, parse
+from gc3store.record import FIELDS, Query, human_size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gc3store.looking import Looking
+
+__all__ = ["TABLE_FIELDS", "make_table", "summary_html"]
+
+#: The fields that a table shows unless told otherwise.
+TABLE_FIELDS: tuple[str, ...] = tuple(name for name in FIELDS if name not in ("id", "number"))
+
+
+def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the entries that `query` asks for as a table; see `Looking.table`."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependencyError("Tables need pandas: pip install 'gc3store[table]'.") from error
+    known = {*FIELDS, *store.columns}
+    names = [*TABLE_FIELDS, *store.columns] if columns is None else list(columns)
+    paths = [name for name in dict.fromkeys(names) if name not in known]
+    for path in paths:
+        parse(path)
+    stamps = ["revision", "size", "modified"] if paths else []
+    wanted = ["id", *dict.fromkeys(n for n in (*names, *stamps) if n in known and n != "id")]
+    with many_objects(MANY):  # if there are many rows, their texts are
+        data = store._columns(query, wanted)
+        index = pd.Index(data["id"], name="id", dtype="str")
+        columns_ = {name: _column(name, data[name]) for name in names if name in known}
+    if paths:
+        from gc3store.tabulation import column, read_paths
+
+        stamp = [f"{r}.{s}.{m}" for r, s, m in zip(*(data[name] for name in stamps), strict=True)]
+        for path, values in read_paths(store, data["id"], stamp, paths).items():
+            _check_path(path, values, known)
+            columns_[path] = column(values, None).array
+    return pd.DataFrame(columns_, index=index, columns=names)
+
+
+def _check_path(path: str, values: Sequence[Any], known: Collection[str]) -> None:
+    """Say so where no object has what was asked for."""
+    if not values or any(value is not MISSING for value in values):
+        return
+    near = difflib.get_close_matches(path, known, n=1)
+    if near:
+        raise InvalidQueryError(
+            f"There is no field {path!r} in the catalogue, and no object has such an attribute; "
+            f"did you mean {near[0]!r}?",
+            field=path,
+        )
+    warnings.warn(
+        f"None of these {len(values)} objects has {path!r}; attributes() tells what they have.",
+        StoreWarning,
+        stacklevel=4,
+    )
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    """Return one column of a table, of the type that its field has."""
+    import pandas as pd
+
+    if name in ("created", "modified"):
+        import numpy as np
+
+        if None in values:
+            return pd.to_datetime(pd.array(values, dtype="Int64"), utc=True, unit="us")
+        microseconds = np.fromiter(values, dtype="int64", count=len(values))
+        return pd.DatetimeIndex(microseconds.view("datetime64[us]")).tz_localize("UTC")
+    if name in ("size", "revision", "number"):
+        return pd.array(values, dtype="int64")
+    if name == "tags":
+        return pd.Series(values, dtype=object).array
+    if name in FIELDS:
+        return pd.array(values, dtype="str")
+    return pd.Series(values).infer_objects().array
+
+
+def summary_html(store: Looking) -> str:
+    """Return what a notebook shows of a store: how many of what, how big, where."""
+    try:
+        classes = store.facets("cls")
+        sizes: dict[str, int] = {}
+        for record in store.records():
+            sizes[record.cls] = sizes.get(record.cls, 0) + record.size
+    except StoreError as error:
+        return f"<code>{escape(repr(store))}</code><br>{escape(str(error))}"
+    head = f"<b>{escape(type(store).__name__)}</b> <code>{escape(store.url or '')}</code>"
+    total = sum(classes.values())
+    if not total:
+        return f"{head}<br>empty: <code>store.save(obj)</code> puts an object in"
+    rows = "".join(
+        f"<tr><td style='text-align:left'>{escape(cls)}</td><td>{count:,}</td>"
+        f"<td>{human_size(sizes.get(cls, 0))}</td></tr>"
+        for cls, count in list(classes.items())[:10]
+    )
+    more = f"<tr><td>... {len(classes) - 10} more classes</td></tr>" if len(classes) > 10 else ""
+    return (
+        f"{head}<br>{total:,} objects, {human_size(sum(sizes.values()))}"
+        f"<table><tr><th style='text-align:left'>class</th><th>objects</th><th>size</th></tr>{rows}{more}</table>"
+    )

@@ -1,0 +1,289 @@
+"""Copying records from one store to another, without the classes of the objects.
+
+A record is copied as it is: payloads hold no IDs, so only the list of references is
+written anew. What was copied is noted in two places, so that an interrupted copy goes on
+where it stopped: in the user's cache directory, and in the origin of each copy, where the
+target keeps one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import xxhash
+
+from gc3store.engine import RecordStore
+from gc3store.errors import (
+    CorruptRecordError,
+    NotSupportedError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreWarning,
+)
+from gc3store.graph import components, reaching
+from gc3store.ids import check_id, number_of
+from gc3store.primitives import Draft
+from gc3store.progress import progress as with_progress
+from gc3store.store import Store
+
+__all__ = ["Copied", "copy"]
+
+#: How many records, and how many bytes, are written in one step.
+_RECORDS, _BYTES = 200, 32 * 1024 * 1024
+
+#: Where the origin of a copy says what it is a copy of.
+_KEY = "copy_of"
+
+
+@dataclass(slots=True)
+class Copied:
+    """What `copy` did.
+
+    Attributes
+    ----------
+    ids : dict of str to str
+        For each ID in the source, the ID in the target, referenced objects included.
+    new : int
+        How many were copied now; the others were there from an earlier copy.
+    failed : dict of str to str
+        What could not be copied, with the reason.
+    """
+
+    ids: dict[str, str] = field(default_factory=dict)
+    new: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def copy(source: Store, target: Store, ids: Iterable[str] | None = None, *, progress: bool = True) -> Copied:
+    """Copy objects, and all that they refer to, from one store to another.
+
+    Parameters
+    ----------
+    source, target : Store
+        Any two stores of this package, those that GC3Pie wrote included.
+    ids : iterable of str, optional
+        What to copy; by default everything.
+    progress : bool
+        Whether a bar shows how far it is, if it takes long.
+
+    Returns
+    -------
+    Copied
+        The new IDs.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If one of `ids` is not in the source.
+    NotSupportedError
+        If one of the stores does not keep records that can be copied.
+
+    Warns
+    -----
+    StoreWarning
+        If records are damaged and were left out, or refer to something that is gone.
+
+    Notes
+    -----
+    Nothing is unpickled. The checksum of each payload is compared before it is written, and
+    the copy is read back. Doing it again copies what was not copied yet, or has been
+    changed since, as a new object; nothing in the target is overwritten. After an interruption the
+    same call goes on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gc3store import make_store
+    >>> source, target = make_store(tempfile.mkdtemp()), make_store(tempfile.mkdtemp())
+    >>> source.save([1, 2, 3])
+    'list.1'
+    >>> copy(source, target)
+    Copied(ids={'list.1': 'list.1'}, new=1, failed={})
+    """
+    for store in (source, target):
+        if not isinstance(store, RecordStore):
+            raise NotSupportedError(
+                f"{store!r} has no records that can be copied as they are; load its objects and save them."
+            )
+    assert isinstance(source, RecordStore)
+    assert isinstance(target, RecordStore)
+    return _Copy(source, target).run(ids, progress)
+
+
+class _Copy:
+    """One run of `copy`."""
+
+    def __init__(self, source: RecordStore, target: RecordStore) -> None:
+        self.source = source
+        self.target = target
+        self.result = Copied()
+
+    def run(self, ids: Iterable[str] | None, progress: bool) -> Copied:
+        wanted = self.source.list() if ids is None else [check_id(id_) for id_ in ids]
+        if not wanted:
+            return self.result
+        revisions, graph = self._graph(wanted)
+        with self.target.transaction():
+            pass  # makes the store, if there is none yet
+        explicit = set(self.source._by_origin()[0])
+        journal = _Journal(str(self.source.uuid), str(self.target.uuid))
+        with closing(journal):
+            present = self._present(journal)
+            changed = {
+                id_ for id_, revision in revisions.items() if present.get(id_, ("", -1))[1] != revision
+            }
+            todo = reaching(graph, changed)
+            self.result.ids.update({id_: present[id_][0] for id_ in graph if id_ not in todo})
+            parts = components({id_: graph[id_] for id_ in todo}, [id_ for id_ in graph if id_ in todo])
+            for batch in self._batches(with_progress(parts, "copying", total=len(todo), show=progress)):
+                self._write(batch, explicit, revisions, journal)
+        if self.result.failed:
+            some = "; ".join(self.result.failed.values())
+            warnings.warn(f"{len(self.result.failed)} not copied: {some:.500}", StoreWarning, stacklevel=3)
+        return self.result
+
+    def _graph(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+        """Return revisions and references of all that is to be copied, damaged records left out."""
+        try:
+            revisions, graph = self.source._closure(wanted)
+        except StoreError:
+            revisions, graph = self._graph_with_damage(wanted)
+        for id_ in wanted:
+            if id_ not in graph and id_ not in self.result.failed:
+                raise ObjectNotFoundError(f"There is no object {id_!r} in {self.source!r}.", id=id_)
+        return revisions, graph
+
+    def _graph_with_damage(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+        revisions: dict[str, int] = {}
+        graph: dict[str, tuple[str, ...]] = {}
+        queue = list(wanted)
+        for id_ in queue:
+            if id_ in graph or id_ in self.result.failed:
+                continue
+            try:
+                found = list(self.source._read([id_]))
+                record = self.source.describe(id_) if found else None
+            except StoreError as error:
+                self.result.failed[id_] = str(error)
+                continue
+            if record is not None:
+                revisions[id_] = found[0].revision
+                graph[id_] = tuple(record.references)
+                queue.extend(graph[id_])
+        return revisions, graph
+
+    def _present(self, journal: _Journal) -> dict[str, tuple[str, int]]:
+        """Return what was copied before and is still there: the IDs in the target, and the revisions."""
+        noted = journal.entries()
+        newest = max((number_of(id_) for id_, _ in noted.values()), default=-1)
+        for id_ in self.target.list():
+            if number_of(id_) > newest:  # written, and then there was no time to note it
+                about = self.target.describe(id_).origin.get(_KEY)
+                if isinstance(about, dict) and about.get("store") == self.source.uuid:
+                    noted[str(about.get("id"))] = (id_, int(about.get("revision", -1)))
+        there = set(self.target.list())
+        return {id_: entry for id_, entry in noted.items() if entry[0] in there}
+
+    def _batches(self, parts: Iterable[Sequence[str]]) -> Iterator[list[Draft]]:
+        """Yield records to write together, each after those that it refers to."""
+        batch: list[Draft] = []
+        size = 0
+        for part in parts:
+            for id_ in part:
+                try:
+                    draft = self._draft(id_)
+                except StoreError as error:
+                    self.result.failed[id_] = str(error)
+                    continue
+                batch.append(draft)
+                size += draft.encoded.size
+            if len(batch) >= _RECORDS or size >= _BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _draft(self, id_: str) -> Draft:
+        record = self.source.describe(id_)
+        draft, _ = self.source._unpack(self.source.export(id_))
+        if record.checksum is not None and record.checksum != draft.encoded.checksum.hex():
+            raise CorruptRecordError(f"The record of {id_} is damaged: its checksum does not fit.", id=id_)
+        if "." not in id_:  # a bare number, as in a table of GC3Pie
+            draft.prefix = "".join(c if c.isalnum() else "_" for c in record.class_name)[:50] or "object"
+        return draft
+
+    def _write(
+        self, batch: list[Draft], explicit: set[str], revisions: dict[str, int], journal: _Journal
+    ) -> None:
+        together = {str(draft.id): draft for draft in batch}
+        now = time.time_ns() // 1000
+        for id_, draft in together.items():
+            draft.references = [self._reference(str(other), together) for other in draft.reference_ids()]
+            fields = draft.fields
+            fields["now"] = fields["now"] or now
+            fields["created"] = fields["created"] or fields["now"]
+            fields["explicit"] = id_ in explicit
+            origin = json.loads(fields["origin"] or "{}")
+            origin[_KEY] = {"store": self.source.uuid, "id": id_, "revision": revisions[id_]}
+            fields["origin"] = json.dumps(origin)
+        for draft in batch:
+            draft.id = None
+            draft.revision = 1
+        reserve = getattr(self.target, "_reserve", None)
+        with self.target._lock, self.target._step():
+            if reserve is not None:  # it can be told afterwards which of these were written
+                reserve(batch)
+                journal.note({id_: (str(d.id), revisions[id_]) for id_, d in together.items()})
+            self.target._write(batch)
+        journal.note({id_: (str(d.id), revisions[id_]) for id_, d in together.items()})
+        for id_, draft in together.items():
+            self.target.verify(str(draft.id))
+            self.result.ids[id_] = str(draft.id)
+        self.result.new += len(batch)
+
+    def _reference(self, id_: str, together: dict[str, Draft]) -> str | Draft:
+        if id_ in together:
+            return together[id_]
+        if id_ in self.result.ids:
+            return self.result.ids[id_]
+        # It was gone, or could not be copied: the copy refers to nothing as well.
+        prefix, dot, _ = id_.rpartition(".")
+        return f"{prefix}{dot}0"
+
+
+class _Journal:
+    """What was copied from one store to another, in the user's cache directory."""
+
+    def __init__(self, source: str, target: str) -> None:
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("gc3store")
+        os.makedirs(folder, exist_ok=True)
+        digest = xxhash.xxh3_64_hexdigest(f"{source} {target}".encode())
+        self._connection = sqlite3.connect(folder / f"copy-{digest}.db", isolation_level=None)
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS done (source TEXT PRIMARY KEY, target TEXT, revision INTEGER)"
+        )
+
+    def entries(self) -> dict[str, tuple[str, int]]:
+        """Return, for each ID in the source, the ID in the target, and the revision that was copied."""
+        rows = self._connection.execute("SELECT source, target, revision FROM done")
+        return {source: (target, revision) for source, target, revision in rows}
+
+    def note(self, entries: dict[str, tuple[str, int]]) -> None:
+        """Add what is, or is about to be, in the target."""
+        rows = [(source, target, revision) for source, (target, revision) in entries.items()]
+        self._connection.execute("BEGIN")
+        self._connection.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", rows)
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

@@ -1,0 +1,421 @@
+"""Looking inside stored objects: inspect, imports, trust, renamed and missing classes, tables of attributes."""
+
+import datetime as dt
+import sys
+import types
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import gc3store
+from gc3store import make_store
+from gc3store.errors import (
+    InvalidQueryError,
+    MissingClassError,
+    OptionError,
+    StoreWarning,
+    UntrustedError,
+)
+from gc3store.inspection import Inert, class_path, text
+from gc3store.inspection.jobs import Job
+from gc3store.paths import MISSING, evaluate, parse
+
+DATA = Path(__file__).parent / "data" / "gc3pie"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(params=["directory", "database"])
+def store(request, tmp_path):
+    url = tmp_path / "store" if request.param == "directory" else f"sqlite:///{tmp_path}/store.db"
+    with make_store(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A module with classes, which can be taken away."""
+    module = types.ModuleType("gone_model")
+    source = """
+import gc3store
+
+class Run:
+    def __init__(self, size, **rest):
+        self.size = size
+        self.__dict__.update(rest)
+
+class Study(gc3store.Persistable):
+    def __init__(self, *runs):
+        self.runs = list(runs)
+
+class Part(gc3store.Persistable):
+    def __init__(self, energy):
+        self.energy = energy
+
+class Listing(list):
+    pass
+
+class Slotted:
+    __slots__ = ("size",)
+
+def act():
+    raise SystemExit("called")
+"""
+    exec(source, module.__dict__)
+    monkeypatch.setitem(sys.modules, "gone_model", module)
+    return module
+
+
+def again(store, **options):
+    """Open the same store as another process would."""
+    url = store.url
+    return make_store(url, **options)
+
+
+def test_inspect_walks_like_the_object(store, model):
+    id_ = store.save(model.Study(model.Part(1.5), model.Part(2.5)))
+    plain = store.save({"run": model.Run(3, results={"energy": -1.5}), "when": dt.date(2026, 1, 2)})
+    del sys.modules["gone_model"]
+    study = store.inspect(id_)
+    assert class_path(study) == "gone_model.Study"
+    assert study.runs[1].energy == 2.5  # another record, read when it is asked for
+    found = store.inspect(plain)
+    assert found["run"].results["energy"] == -1.5
+    assert found["when"] == dt.date(2026, 1, 2)
+    assert "gone_model.Run" in text(found)
+    assert "gone_model" not in sys.modules
+
+
+def test_imports_tell_what_loading_would_do(store, model, monkeypatch):
+    id_ = store.save([model.Run(1), dt.date(2026, 1, 2), model.act, print])
+    found = {entry.path: entry for entry in store.imports(id_)}
+    assert found["gone_model.Run"].kind == "class"
+    assert found["gone_model.Run"].found is True
+    assert found["gone_model.act"].kind == "function"
+    assert found["datetime.date"].kind == "known"
+    assert found["builtins.print"].kind == "acts"
+    monkeypatch.delitem(sys.modules, "gone_model")
+    found = {entry.path: entry for entry in store.imports(id_)}
+    assert found["gone_model.Run"].found is False
+    assert "not found here" in str(found["gone_model.Run"])
+
+
+def test_trust_nothing(store, model):
+    id_ = store.save(model.Run(7))
+    with again(store, trust="nothing") as careful:
+        with pytest.raises(UntrustedError, match="inspect") as caught:
+            careful.load(id_)
+        assert caught.value.id == id_
+        assert careful.inspect(id_).size == 7
+        assert careful.describe(id_).cls == "gone_model.Run"
+
+
+def test_trust_names(store, model):
+    run = store.save(model.Run(7, when=dt.date(2026, 1, 2)))
+    act = store.save([model.act])
+    acting = store.save([print])
+    with again(store, trust=["gone_model"]) as careful:
+        assert careful.load(run).when == dt.date(2026, 1, 2)
+        # functions are never implied by their module
+        with pytest.raises(UntrustedError, match=r"gone_model\.act"):
+            careful.load(act)
+        with pytest.raises(UntrustedError, match=r"builtins\.print"):
+            careful.load(acting)
+    with again(store, trust=["gone_model.Run", model.act]) as careful:
+        assert careful.load(run).size == 7
+        assert careful.load(act) == [model.act]
+    with again(store, trust=["gone_model.Study"]) as careful, pytest.raises(UntrustedError):
+        careful.load(run)
+    with pytest.raises(OptionError, match="trust"):
+        again(store, trust="noting")
+
+
+def test_untrusted_names_are_not_even_imported(store, model, tmp_path, monkeypatch):
+    id_ = store.save([model.Run(1)])
+    del sys.modules["gone_model"]
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "gone_model.py").write_text("raise SystemExit('imported')")
+    with again(store, trust=["collections"]) as careful, pytest.raises(UntrustedError):
+        careful.load(id_)
+
+
+def test_renamed_classes(store, model):
+    id_ = store.save(model.Run(7))
+    moved = types.ModuleType("moved_model")
+    moved.Job = type("Job", (), {"__module__": "moved_model"})
+    sys.modules["moved_model"] = moved
+    del sys.modules["gone_model"]
+    try:
+        gc3store.rename("gone_model.Run", "moved_model.Job")
+        with again(store) as other:
+            assert type(other.load(id_)) is moved.Job
+        with pytest.raises(OptionError, match="circle"):
+            gc3store.rename("moved_model.Job", "gone_model.Run")
+    finally:
+        gc3store.rename("gone_model.Run", None)
+        del sys.modules["moved_model"]
+    with again(store) as other, pytest.raises(MissingClassError):
+        other.load(id_)
+
+
+def test_a_failed_load_says_what_is_missing(store, model):
+    id_ = store.save(model.Run(7))
+    del sys.modules["gone_model"]
+    with again(store) as other:
+        with pytest.raises(MissingClassError) as caught:
+            other.load(id_)
+        sentence = str(caught.value)
+    assert caught.value.missing == "gone_model.Run"
+    version = ".".join(map(str, sys.version_info[:3]))
+    for part in ("Run", "gone_model", version, f"inspect({id_!r})"):
+        assert part in sentence, sentence
+
+
+def test_placeholders_carry_and_keep_everything(store, model):
+    slotted = model.Slotted()
+    slotted.size = 4
+    listing = model.Listing([1, 2])
+    obj = model.Study(model.Part(1.5))
+    obj.extra = [model.Run(3), slotted, listing, model.act, (1, 2), {1, 2}]
+    id_ = store.save(obj)
+    before = store.export(id_)
+    saved = sys.modules.pop("gone_model")
+    with again(store) as other:
+        found = other.load(id_, missing="placeholder")
+        assert found.runs[0].energy == 1.5
+        assert found.extra[0].size == 3
+        assert found.extra[1].size == 4
+        assert list(found.extra[2]._Placeholder__items) == [1, 2]
+        assert "gone_model.Study" in repr(found)
+        # Unchanged, it is written byte for byte.
+        assert other.save(found) == id_
+        assert other.export(id_) == before
+        found.extra[0].size = 5
+        found.runs[0].energy = 2.5
+        other.save(found)
+        names = {entry.module for entry in other.imports(id_)}
+        assert "gc3store.placeholder" not in names
+        assert "gone_model" in names
+    sys.modules["gone_model"] = saved
+    with again(store) as other:
+        back = other.load(id_)
+        assert type(back) is model.Study
+        assert type(back.extra[0]) is model.Run
+        assert (back.extra[0].size, back.extra[1].size, back.runs[0].energy) == (5, 4, 2.5)
+        assert type(back.extra[2]) is model.Listing
+        assert back.extra[2] == [1, 2]
+        assert back.extra[3] is model.act
+        assert back.extra[4:] == [(1, 2), {1, 2}]
+
+
+def test_unchanged_placeholders_are_written_byte_for_byte_elsewhere(store, model, tmp_path):
+    id_ = store.save(model.Run(3, data=b"x" * 100_000))
+    stream = store._fetch(id_).open().stream
+    del sys.modules["gone_model"]
+    with again(store) as other, make_store(tmp_path / "other") as target:
+        copy = target.save(other.load(id_, missing="placeholder"))
+        written = target._fetch(copy).open().stream
+        assert bytes(written) == bytes(stream)
+
+
+def test_what_refers_to_nothing_can_be_loaded(store, model):
+    part = model.Part(1)
+    id_ = store.save(model.Study(part))
+    with pytest.warns(gc3store.DanglingReferenceWarning):
+        store.remove(part.persistent_id)
+    with again(store) as other:
+        found = other.load(id_, missing="placeholder")
+        assert "no longer in the store" in repr(found.runs[0])
+    with pytest.raises(OptionError):
+        store.load(id_, missing="placehoder")
+
+
+# Tables.
+
+
+def test_attributes_become_typed_columns(store, model):
+    when = dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.UTC)
+    ids = [
+        store.save(model.Run(n, ratio=n / 2, ok=n > 1, label=f"run {n}", when=when, results={"energy": -n}))
+        for n in range(3)
+    ]
+    ids.append(store.save(model.Study(model.Part(9.5))))
+    table = store.table(
+        columns=[
+            "cls",
+            ".size",
+            "ratio",
+            "ok",
+            "label",
+            "when",
+            "results.energy",
+            "runs[0].energy",
+            "results",
+        ]
+    )
+    assert set(ids) <= set(table.index)
+    runs = table.loc[ids[:3]]
+    assert list(runs[".size"]) == [0, 1, 2]
+    assert str(table[".size"].dtype) == "Int64"
+    assert str(table["ratio"].dtype) == "float64"
+    assert str(table["ok"].dtype) == "boolean"
+    assert table["label"].dtype == "str"
+    assert runs["when"].iloc[0] == when
+    assert list(runs["results.energy"]) == [0, -1, -2]
+    assert table.loc[ids[3], "runs[0].energy"] == 9.5
+    assert pd.isna(table.loc[ids[3], ".size"])
+    assert runs["results"].iloc[1] == {"energy": -1}
+    assert "size" in store.table(columns=["size"])  # the catalogue's own
+
+
+def test_what_was_read_is_remembered_until_it_changes(store, model, monkeypatch):
+    obj = model.Study(model.Part(1))
+    obj.size = 1
+    id_ = store.save(obj)
+    other = store.save({"size": 2})
+    columns = [".size"]
+    first = store.table(columns=columns)
+    assert list(first.loc[[id_, other], ".size"]) == [1, 2]
+    read = []
+    original = type(store)._read
+    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
+    assert store.table(columns=columns).equals(first)
+    assert not read
+    obj.size = 5
+    store.save(obj)
+    read.clear()
+    assert store.table(columns=columns).loc[id_, ".size"] == 5
+    assert read == [id_]
+
+
+def test_columns_that_nobody_has(store, model):
+    store.save(model.Run(1))
+    with pytest.warns(StoreWarning, match="temprature"):
+        table = store.table(columns=["temprature"])
+    assert table["temprature"].isna().all()
+    with pytest.raises(InvalidQueryError, match="'state'"):
+        store.table(columns=["stat"])
+    with pytest.raises(InvalidQueryError, match="no path"):
+        store.table(columns=["a..b"])
+
+
+def test_attributes_tell_what_there_is(store, model):
+    for n in range(3):
+        store.save(model.Run(n, results={"energy": 0.5} if n else None))
+    found = store.attributes(cls="Run").set_index("path")
+    assert found.loc["size", ["count", "of", "types"]].tolist() == [3, 3, "int"]
+    assert found.loc["results", "types"] == "dict, None"
+    assert found.loc["results.energy", "count"] == 2
+
+
+def test_looking_writes_nothing(tmp_path):
+    import hashlib
+    import shutil
+
+    place = tmp_path / "gc3pie"
+    shutil.copytree(DATA, place)
+
+    def state():
+        files = sorted(p for p in place.rglob("*") if p.is_file())
+        return {p: (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files}
+
+    before = state()
+    for where in (place / "fs", place / "jobs.db", place / "session"):
+        with make_store(where, read_only=True) as store:
+            ids = store.list()
+            assert len(ids) == 23
+            table = store.table(columns=["execution.exitcode", "job.outcome", "temperature"])
+            assert (table["job.outcome"] == "exit code 1").sum() == 2
+            assert "ising" not in sys.modules
+            store.attributes()
+            for id_ in ids:
+                store.inspect(id_)
+                store.imports(id_)
+    assert state() == before
+
+
+# Jobs.
+
+
+def test_jobs_tell_what_became_of_them():
+    with make_store(DATA / "fs", read_only=True) as store:
+        failed, good = Job(store.inspect("IsingRun.26")), Job(store.inspect("IsingRun.27"))
+        study = Job(store.inspect("FiniteSizeStudy.24"))
+        assert (failed.state, failed.exitcode, failed.signal, failed.returncode) == ("TERMINATED", 1, 0, 256)
+        assert (failed.outcome, failed.failed, good.outcome, good.failed) == (
+            "exit code 1",
+            True,
+            "ok",
+            False,
+        )
+        assert good.resource == "localhost"
+        assert next(iter(good.times)) == "NEW"
+        assert good.duration == pytest.approx(sum(good.durations.values()))
+        assert study.children == ["TemperatureSweep.25", "TemperatureSweep.36"]
+        table = store.table(
+            columns=["execution.returncode", "job.time.RUNNING", "job.children"], cls="IsingRun"
+        )
+        assert table.loc["IsingRun.26", "execution.returncode"] == 256
+        assert (table["job.time.RUNNING"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "signal", "outcome"),
+    [
+        (0, 0, "ok"),
+        (3, 0, "exit code 3"),
+        (-1, 9, "signal 9 (SIGKILL)"),
+        (0, 121, "cancelled"),
+        (None, None, "unknown"),
+    ],
+)
+def test_outcomes_in_words(exitcode, signal, outcome):
+    from gc3store.inspection.values import Dict, Name, Parts
+
+    run = Inert(
+        Parts(
+            cls=Name("gc3libs", "Run"),
+            states=[Dict({"_state": "TERMINATED", "_exitcode": exitcode, "_signal": signal})],
+        )
+    )
+    assert Job(Inert(Parts(states=[Dict({"execution": run})]))).outcome == outcome
+
+
+# Paths.
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("a", [1, {"b c": 2}]),
+        ("a[0]", 1),
+        ("a[-1]['b c']", 2),
+        ('a[1]["b c"]', 2),
+        (".d.e", 3),
+        ("d.e.f", MISSING),
+        ("a[7]", MISSING),
+        ("g", MISSING),
+        ("a.b", MISSING),
+        ("t[1]", "y"),
+    ],
+)
+def test_paths(path, value):
+    obj = types.SimpleNamespace(a=[1, {"b c": 2}], d={"e": 3}, t=("x", "y"))
+    assert evaluate(path, obj) == value or evaluate(path, obj) is value
+    import pickle
+
+    from gc3store.inspection import read
+
+    assert evaluate(path, read(pickle.dumps(obj))) == value or value is MISSING
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "a.", "a[", "a[]", "a[b]", "a b", "1a", "a..b", "a[1", "[x]", "a]b", "a[0]b"]
+)
+def test_what_is_no_path(path):
+    with pytest.raises(InvalidQueryError):
+        parse(path)

@@ -1,0 +1,499 @@
+"""Inspection shows what loading would give, and runs nothing."""
+
+import array
+import collections
+import contextlib
+import copyreg
+import dataclasses
+import datetime as dt
+import enum
+import math
+import pathlib
+import pickle
+import types
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import cloudpickle
+import hypothesis.strategies as st
+import pytest
+import test.pickletester as pickletester
+from hypothesis import HealthCheck, given, settings
+
+from gc3store import inspection
+from gc3store.errors import CorruptRecordError, InspectionError, LoadError
+from gc3store.inspection import (
+    Inert,
+    Name,
+    Pairs,
+    Reference,
+    class_path,
+    differences,
+    html,
+    parts,
+    read,
+    same,
+    text,
+)
+
+DATA = Path(__file__).parent / "data" / "gc3pie"
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Mask(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@dataclasses.dataclass
+class Result:
+    energy: float
+    trace: list
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    energy: float
+    trace: list
+
+
+class Table(dict):
+    pass
+
+
+class Stack(list):
+    pass
+
+
+class Count(int):
+    pass
+
+
+class Configured:
+    """Is made with keyword arguments."""
+
+    def __init__(self, *, size):
+        self.size = size
+
+    def __new__(cls, *, size):
+        return super().__new__(cls)
+
+    def __getnewargs_ex__(self):
+        return (), {"size": self.size}
+
+
+def same_as(value, shown):
+    """Whether inspection shows a plain value as itself."""
+    if isinstance(value, memoryview):
+        value = bytes(value)
+    return same(shown, value)
+
+
+# Values that inspection shows as themselves.
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=-(2**300), max_value=2**300),
+    st.floats(),
+    st.complex_numbers(),
+    st.text(alphabet=st.characters(codec="utf-8") | st.characters(categories=["Cs"])),
+    st.binary(max_size=40),
+    st.binary(min_size=1020, max_size=1030),
+)
+moments = st.one_of(
+    st.dates(),
+    st.times(),
+    st.datetimes(),
+    st.datetimes(timezones=st.just(dt.UTC)),
+    st.timedeltas(),
+    st.timedeltas(min_value=dt.timedelta(hours=-23), max_value=dt.timedelta(hours=23)).map(dt.timezone),
+)
+paths = st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1), max_size=3).map(
+    lambda p: pathlib.Path(*p)
+)
+plain = st.one_of(
+    scalars,
+    moments,
+    st.decimals(allow_nan=False),
+    st.fractions(),
+    st.uuids(),
+    paths,
+    st.builds(range, st.integers(0, 9), st.integers(0, 9), st.integers(1, 3)),
+    st.binary().map(bytearray),
+)
+keys = st.one_of(
+    st.text(max_size=5), st.integers(), st.binary(max_size=5), st.none(), st.dates(), st.uuids(),
+    st.tuples(st.integers(), st.text(max_size=3)), st.frozensets(st.integers(), max_size=3),
+)  # fmt: skip
+values = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.lists(inner, max_size=4).map(tuple),
+        st.dictionaries(keys, inner, max_size=4),
+        st.dictionaries(keys, inner, max_size=4).map(collections.OrderedDict),
+        st.dictionaries(keys, inner, max_size=4).map(lambda d: collections.defaultdict(list, d)),
+        st.dictionaries(st.text(), inner, max_size=3).map(lambda d: types.SimpleNamespace(**d)),
+        st.lists(inner, max_size=4).map(collections.deque),
+        st.sets(keys, max_size=4),
+        st.frozensets(keys, max_size=4),
+        st.lists(keys, max_size=4).map(collections.Counter),
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values, st.sampled_from(PROTOCOLS))
+def test_plain_values_are_shown_as_themselves(value, protocol):
+    shown = read(pickle.dumps(value, protocol))
+    # What was shared because it was equal is shared once more by a second round.
+    assert same_as(pickle.loads(pickle.dumps(value, protocol)), shown)
+    if isinstance(value, (list, tuple, dict, set, frozenset, str, int, float, dt.datetime)):
+        assert (
+            isinstance(shown, type(value))
+            or type(value) is collections.defaultdict
+            or isinstance(shown, Pairs)
+        )
+    text(shown)
+    html(shown)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_sharing_and_cycles_are_kept(protocol):
+    ring = []
+    ring.append((ring, {"ring": ring}))
+    shown = read(pickle.dumps(ring, protocol))
+    assert shown[0][0] is shown
+    assert shown[0][1]["ring"] is shown
+    nest = ([],)
+    nest[0].append(nest)
+    shown = read(pickle.dumps(nest, protocol))
+    assert same(shown[0][0], shown)
+    part = [1]
+    shown = read(pickle.dumps([part, part], protocol))
+    assert shown[0] is shown[1]
+    assert same(read(pickle.dumps(ring, protocol)), read(pickle.dumps(ring, protocol)))
+    assert "…" in text(read(pickle.dumps(ring, protocol)))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "value",
+    [Colour.RED, Mask.READ | Mask.WRITE, Point(1, 2), Result(1.5, [1]), Slotted(1.5, [1]), Table(a=1), Stack([1, 2]),
+     Count(7), ValueError(2, "gone"), len, Colour],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_objects_of_any_class_are_shown_without_it(value, protocol):
+    if protocol < 2 and isinstance(value, Slotted):
+        pytest.skip("cannot be pickled")
+    shown = read(pickle.dumps(value, protocol))
+    if isinstance(value, type) or value is len:
+        assert isinstance(shown, Name)
+        assert shown.name == value.__qualname__
+        return
+    assert isinstance(shown, (Inert, Name))
+    if isinstance(value, (Result, Slotted)):
+        assert (shown.energy, shown.trace, shown.trace[0]) == (1.5, [1], 1)
+        assert dir(shown) == ["energy", "trace"]
+    if isinstance(value, Point):
+        assert list(shown) == [1, 2]
+        assert shown[1] == 2
+    if isinstance(value, Table):
+        assert shown["a"] == 1
+        assert list(shown) == ["a"]
+    if isinstance(value, Stack):
+        assert list(shown) == [1, 2]
+        assert len(shown) == 2
+    if isinstance(value, Count):
+        assert parts(shown).args == (7,)
+    if isinstance(shown, Inert) and not isinstance(value, enum.Flag):
+        assert class_path(shown) == f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_keyword_arguments_are_shown(protocol):
+    shown = read(pickle.dumps(Configured(size=3), protocol))
+    if protocol >= 4:
+        assert parts(shown).kwargs == {"size": 3}
+    assert shown.size == 3
+
+
+def test_a_missing_attribute_is_said():
+    shown = read(pickle.dumps(Result(1.0, [])))
+    with pytest.raises(AttributeError, match="has no attribute 'magnetization'"):
+        _ = shown.magnetization
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        shown.energy = 2
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(shown)
+
+
+def test_what_notebooks_define_is_shown_by_name():
+    source = """
+class Model:
+    scale = 3
+    def __init__(self, size):
+        self.size = size
+    def run(self):
+        return self.size * self.scale
+"""
+    namespace = {"__name__": "__main__"}
+    exec(source, namespace)
+    shown = read(cloudpickle.dumps(namespace["Model"](4)))
+    assert shown.size == 4
+    assert class_path(shown) == "__main__.Model"
+    function = read(cloudpickle.dumps(lambda x: x + 1))
+    assert "defined by" in text(function)
+    assert "<lambda>" in text(function)
+
+
+def test_references_to_other_objects_are_ids():
+    stream = b"\x80\x05cgc3store.persistable\nreference\nK\x01\x85R."
+    assert read(stream, references=["A.1", "B.2"]) == Reference("B.2")
+    beyond = read(stream, references=["A.1"])
+    assert class_path(beyond) == "gc3store.persistable.reference"
+    followed = read(
+        stream, references=["A.1", "B.2"], follow=lambda id_: read(pickle.dumps(Result(2.5, [id_])))
+    )
+    assert followed.energy == 2.5
+    assert followed.trace == ["B.2"]
+
+
+@pytest.mark.parametrize("factory", [b"new", b"construct"])
+def test_the_forms_that_make_stored_objects_are_unwrapped(factory):
+    stream = (
+        b"\x80\x05cgc3store.persistable\n" + factory + b"\n(cising\nIsingRun\nK\x05tR}X\x01\0\0\0xK\x07sb."
+    )
+    shown = read(stream)
+    assert class_path(shown) == "ising.IsingRun"
+    assert parts(shown).args == (5,)
+    assert shown.x == 7
+
+
+# The objects that CPython tests its own pickle with.
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+def test_cpython_samples_are_read(number):
+    stream = getattr(pickletester, f"DATA{number}", None)
+    if stream is None:
+        pytest.skip("not in this version of Python")
+    # create_data() in test.pickletester: a list of numbers, shared tuples and an object
+    expected = pickletester.create_data()
+    shown = read(stream)
+    assert len(shown) == len(expected)
+    for left, right in zip(shown, expected, strict=True):
+        if not isinstance(right, (tuple, list)) and type(right).__name__ != "C":
+            assert left == right
+    assert shown[-3] is shown[-2]
+    assert shown[-2][2] is shown[-2][3]
+    assert (shown[-2][2].foo, shown[-2][2].bar) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("DATA_SET", {1, 2}),
+        ("DATA_XRANGE", range(5)),
+        ("DATA_SET2", {3}),
+    ],
+)
+def test_cpython_samples_of_python_2_are_read(name, expected):
+    if not hasattr(pickletester, name):
+        pytest.skip("not in this version of Python")
+    assert read(getattr(pickletester, name)) == expected
+
+
+def test_every_bad_stream_of_cpython_ends_in_an_error_or_a_value():
+    streams = [s for case in _streams_of(pickletester) for s in case]
+    assert len(streams) > 50
+    for stream in streams:
+        try:
+            shown = read(stream)
+        except LoadError:
+            continue
+        text(shown)
+        html(shown)
+
+
+def _streams_of(module):
+    import ast
+    import inspect
+
+    tree = ast.parse(inspect.getsource(module))
+    yield [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, bytes)
+    ]
+
+
+# GC3Pie.
+
+
+def test_a_job_is_walked_like_the_object():
+    job = read((DATA / "fs" / "IsingRun.26").read_bytes())
+    assert class_path(job) == "ising.IsingRun"
+    assert job.execution.exitcode == 1
+    assert job.execution.state == "TERMINATED"
+    assert job.execution.timestamp["NEW"] < job.execution.timestamp["TERMINATED"]
+    assert job.size == 8
+    sweep = read((DATA / "fs" / "TemperatureSweep.25").read_bytes())
+    assert sweep.tasks[3].id == "IsingRun.29"
+
+
+@pytest.mark.parametrize("name", ["FiniteSizeStudy.24", "TemperatureSweep.25", "IsingRun.27"])
+def test_the_summary_of_a_job(name):
+    found = inspection.summary((DATA / "fs" / name).read_bytes())
+    assert found.cls == f"ising.{name.partition('.')[0]}"
+    assert found.state == "TERMINATED"
+    assert len(found.references) == {"F": 2, "T": 10, "I": 0}[name[0]]
+
+
+def test_ids_of_databases_are_numbers():
+    import sqlite3
+
+    with sqlite3.connect(f"file:{DATA / 'jobs.db'}?mode=ro&immutable=1", uri=True) as connection:
+        stream = connection.execute("SELECT data FROM store WHERE id = 47").fetchone()[0]
+    connection.close()
+    assert inspection.summary(stream).references == ("48", "59")
+    assert [task.id for task in read(stream).tasks] == ["48", "59"]
+
+
+def test_two_jobs_are_compared():
+    left, right = (read((DATA / "fs" / f"IsingRun.{n}").read_bytes()) for n in (27, 28))
+    assert left != right
+    found = {d.path: (d.left, d.right) for d in differences(left, right)}
+    assert found["temperature"] == (1.5, 1.75)
+    assert "execution._exitcode" not in found
+    assert left == read((DATA / "fs" / "IsingRun.27").read_bytes())
+
+
+def test_nothing_is_imported(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ising.py").write_text("raise SystemExit('imported')")
+    before = set(sys.modules)
+    job = read((DATA / "fs" / "IsingRun.26").read_bytes())
+    text(job), html(job), job == job, dir(job)
+    assert not {name for name in set(sys.modules) - before if not name.startswith(("gc3store", "html"))}
+
+
+# Damaged input.
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_truncation_anywhere_is_an_error_of_the_tree(protocol):
+    value = [
+        Result(1.5, [1, "é" * 30, 2**70]),
+        {"k": {1, 2}, (1, 2): b"b" * 300},
+        dt.date(2020, 1, 1),
+        bytearray(b"x" * 20),
+    ]
+    value.append(value)
+    stream = pickle.dumps(value, protocol)
+    for end in range(len(stream)):
+        with pytest.raises(CorruptRecordError):
+            read(stream[:end])
+    assert len(read(stream + b"trailing")) == 5
+
+
+def test_damage_anywhere_is_an_error_of_the_tree_or_a_value():
+    stream = (DATA / "fs" / "TemperatureSweep.25").read_bytes()
+    for at in range(0, len(stream), 3):
+        for flip in (0x01, 0x80, 0xFF):
+            damaged = bytearray(stream)
+            damaged[at] ^= flip
+            with contextlib.suppress(LoadError):
+                text(read(bytes(damaged)))
+
+
+def test_missing_buffers_are_said():
+    buffers = []
+    stream = pickle.dumps(pickle.PickleBuffer(array.array("d", [1.5])), 5, buffer_callback=buffers.append)
+    with pytest.raises(InspectionError, match="out-of-band buffers"):
+        read(stream)
+    assert bytes(read(stream, buffers=buffers)) == array.array("d", [1.5]).tobytes()
+
+
+def test_names_of_python_2_are_those_of_python_3():
+    assert read(b"\x80\x02c__builtin__\nxrange\n.") == Name("builtins", "range")
+    assert read(b"\x80\x02X\x0b\0\0\0__builtin__X\x06\0\0\0xrange\x93.") == Name("builtins", "range")
+    assert read(b"\x80\x04\x8c\x0b__builtin__\x8c\x06xrange\x93.") == Name("__builtin__", "xrange")
+
+
+def test_extension_codes_are_named_and_leave_no_trace():
+    copyreg.add_extension("no.such.module", "thing", 0xABC)
+    try:
+        cache = dict(copyreg._extension_cache)
+        assert read(b"\x80\x02\x83\xbc\x0a.") == Name("no.such.module", "thing")
+        assert copyreg._extension_cache == cache
+    finally:
+        copyreg.remove_extension("no.such.module", "thing", 0xABC)
+    assert "2748" in text(read(b"\x80\x02\x83\xbc\x0a."))
+
+
+def test_numbers_that_python_will_not_write_are_shown_by_size():
+    assert "bits" in text(read(pickle.dumps(1 << 100_000, 2)))
+    digits = b"9" * 5000
+    assert parts(read(b"L" + digits + b"L\n.")).args == (digits.decode(),)
+    assert math.isclose(read(b"F1.5e3\n."), 1500)
+    for stream in (b"I0x1f\n.", b"I037\n.", b"L31L\n.", b"I31\n."):
+        assert read(stream) == 31
+    assert read(b"I01\n.") is True
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"S'a\\x00b'\n.", "a\0b"),
+        (b"U\x03\xc3\xa9a.", "éa"),
+        (b"T\x02\0\0\0\xff\xfe.", "\udcff\udcfe"),
+        (b"V\\u20ac\n.", "€"),
+    ],
+)
+def test_strings_of_python_2_are_texts(stream, expected):
+    assert read(stream) == expected
+
+
+def test_text_is_capped_and_escaped():
+    shown = read(pickle.dumps({"<script>": ["<b>" * 1000] * 1000, "control": "\x1b[31m"}))
+    assert len(text(shown)) < 5000
+    page = html(shown)
+    assert "<script>" not in page.replace("<style>", "")
+    assert "<b>" not in page
+    assert "\x1b" not in page + text(shown)
+    assert len(page) < 200_000
+
+
+def test_same_is_not_fooled():
+    pairs = [
+        ([1], [2]),
+        ({1: 2}, {1: 3}),
+        ({1}, {2}),
+        ((1,), [1]),
+        ("1", 1),
+        ([1], [1, 2]),
+        ({1: 2}, {}),
+        (b"a", "a"),
+    ]
+    for left, right in pairs:
+        assert not same(left, right)
+        assert not same(right, left)
+    assert not same(read(pickle.dumps(Result(1, []))), read(pickle.dumps(Result(2, []))))
+    assert same(float("nan"), float("nan"))
+    assert same(uuid.UUID(int=1), uuid.UUID(int=1))

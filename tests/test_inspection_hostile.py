@@ -1,0 +1,26 @@
+"""Pickles made to attack whoever reads them: no import, no call, no hang, no flood."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "hostile_pickles.py"
+
+
+@pytest.mark.parametrize(("group", "least"), [("small", 500), ("large", 40)])
+def test_hostile_streams_do_nothing(group, least):
+    # In a process of its own, with limits of memory and of processor time.
+    done = subprocess.run(
+        [sys.executable, PROGRAM, group], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads(done.stdout)
+    assert len(results) >= least
+    for name, looks, seconds, events in results:
+        assert not events, f"{name} did {events}"
+        for look in looks:
+            assert look in ("value", "CorruptRecordError", "InspectionError"), f"{name}: {look}"
+        assert seconds < 60, f"{name} took {seconds:.0f} s"

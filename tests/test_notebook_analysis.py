@@ -1,0 +1,33 @@
+"""The analysis notebook, run where GC3Pie and the jobs' classes cannot be imported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def test_the_analysis_needs_no_code_of_the_jobs(tmp_path):
+    cells = json.loads((NOTEBOOKS / "03-analysis.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    program = tmp_path / "analysis.py"
+    program.write_text(
+        "import sys\nsys.modules['gc3libs'] = sys.modules['ising'] = None\n"
+        + "\n".join(code)
+        + "\nassert len(jobs) == 20 and jobs['job.failed'].sum() == 2\n"
+        "assert list(jobs.loc[jobs['job.failed'], 'job.outcome']) == ['exit code 1'] * 2\n"
+        "cold, hot = good['temperature'] < 2, good['temperature'] > 3\n"
+        "assert good['magnetization'][cold].min() > 0.9 > 0.4 > good['magnetization'][hot].max()\n"
+        "print('done')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program],
+        cwd=NOTEBOOKS,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"MPLBACKEND": "Agg", "XDG_CACHE_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.endswith("done\n")

@@ -1,0 +1,298 @@
+"""Any object (C1): what a notebook defines, what is hard to pickle, and objects of other packages."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+
+from gc3store import UnloadableWarning, UnpicklableError, make_store
+from gc3store.testing import Point, in_fresh_process
+
+from .samples import Misfit
+
+
+def script(code, *arguments):
+    """Run a script of its own, whose definitions are in `__main__` as a notebook's are."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+DEFINE = """
+    import sys
+    from dataclasses import dataclass
+    from enum import Enum
+    from gc3store import Persistable, make_store
+    store = make_store(sys.argv[1])
+    class Color(Enum):
+        RED = 1
+    @dataclass
+    class Run(Persistable):
+        temperature: float
+        color: object = None
+        def describe(self):
+            return f"first version at {self.temperature}"
+    class Plain:
+        def describe(self):
+            return helper(self.x)
+    def helper(x):
+        return f"helped {x}"
+"""
+
+
+class TestNotebookClasses:
+    def test_load_in_a_fresh_kernel(self, place):
+        ids = script(
+            DEFINE
+            + """
+    plain = Plain(); plain.x = 3; plain.run = Run(2.5, Color.RED)
+    print(store.save(plain), plain.run.persistent_id, store.save(helper), store.save(Plain), store.save(lambda x: x + 1))
+    assert store.load(plain.run.persistent_id) is plain.run
+    fresh = store.load(plain.persistent_id, fresh=True)
+    assert type(fresh) is Plain and type(fresh.run) is Run and fresh.run.color is Color.RED
+            """,
+            place.url,
+        )
+        out = script(
+            """
+    import sys
+    from gc3store import make_store, Persistable
+    store = make_store(sys.argv[1])
+    plain, run, helper, Plain, add = [store.load(i) for i in sys.argv[2:]]
+    assert plain.describe() == "helped 3" and helper(1) == "helped 1" and add(1) == 2
+    assert plain.run is run and run.describe() == "first version at 2.5" and run.color.name == "RED"
+    assert isinstance(run, Persistable) and run.persistent_id == sys.argv[3]
+    assert Plain.__name__ == "Plain"
+    run.temperature = 3.0
+    assert store.save(run) == sys.argv[3]
+    print(store.describe(sys.argv[3]).revision, store.load(sys.argv[3], fresh=True).temperature)
+            """,
+            place.url,
+            *ids,
+        )
+        assert out == ["2", "3.0"]
+
+    def test_the_live_class_of_the_same_name_wins(self, place):
+        ids = script(DEFINE + "    print(store.save(Run(2.5)), store.save(Plain()))\n", place.url)
+        script(
+            """
+    import sys
+    from gc3store import Persistable, make_store
+    store = make_store(sys.argv[1])
+    class Run(Persistable):
+        def describe(self):
+            return f"edited at {self.temperature}"
+    class Plain:
+        edited = True
+    run, plain = store.load(sys.argv[2]), store.load(sys.argv[3])
+    assert type(run) is Run and run.describe() == "edited at 2.5"
+    assert type(plain) is Plain and plain.edited
+            """,
+            place.url,
+            *ids,
+        )
+
+    def test_a_method_edited_in_the_same_kernel_takes_effect(self, place):
+        script(
+            DEFINE
+            + """
+    id_ = store.save(Run(2.5))
+    class Run(Persistable):
+        def describe(self):
+            return "edited"
+    assert store.load(id_, fresh=True).describe() == "edited"
+            """,
+            place.url,
+        )
+
+
+class TestWhatWouldNotLoad:
+    def test_is_warned_of_when_it_is_saved(self, store):
+        with pytest.warns(UnloadableWarning, match="Misfit will probably not load"):
+            id_ = store.save({"error": Misfit(3, "reason")})
+        assert id_ in store
+
+    def test_can_be_made_an_error(self, store):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnloadableWarning)
+            with pytest.raises(UnloadableWarning):
+                store.save(Misfit(3, "reason"))
+        assert store.list() == []
+
+    def test_does_not_concern_ordinary_exceptions(self, store):
+        for error in (
+            ValueError("x"),
+            KeyError("a"),
+            OSError(2, "x", "file"),
+            UnicodeDecodeError("a", b"b", 0, 1, "c"),
+        ):
+            loaded = store.load(store.save(error))
+            assert (type(loaded), loaded.args) == (type(error), error.args)
+
+
+class TestWhatIsHardToPickle:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: functools.partial(int, base=2),
+            lambda: type("Made", (), {"x": 1}),
+            lambda: property(lambda self: 1),
+            lambda: [lambda: 1, lambda: 2],
+            lambda: {"nested": {"f": lambda x: x * 2}},
+            lambda: Point(lambda: 3),
+        ],
+    )
+    def test_is_written_by_value(self, store, make):
+        assert store.load(store.save(make())) is not None
+
+    def test_recursive_functions_and_globals(self, place):
+        def factorial(n):
+            return 1 if n < 2 else n * factorial(n - 1)
+
+        with place.open() as store:
+            id_ = store.save(factorial)
+        assert in_fresh_process(_call, place.url, id_, 5) == 120
+
+    def test_shared_and_recursive_structures(self, store):
+        shared = [1]
+        value = {"a": shared, "b": shared, "t": (shared,)}
+        value["self"] = value
+        loaded = store.load(store.save(value))
+        assert loaded["a"] is loaded["b"] is loaded["t"][0]
+        assert loaded["self"] is loaded
+
+    def test_an_error_within_getstate_is_not_hidden(self, store):
+        class Fails:
+            def __reduce_ex__(self, protocol):
+                raise ZeroDivisionError("no state")
+
+        with pytest.raises(UnpicklableError, match="no state"):
+            store.save([Fails()])
+
+    def test_saving_within_getstate(self, store):
+        class Nested:
+            def __getstate__(self):
+                store.save("from within")
+                return {}
+
+        id_ = store.save(Nested())
+        assert store.load(id_) is not None
+        assert "from within" in store.load_many(store.list())
+
+
+def _call(url, id_, *args):
+    with make_store(url) as store:
+        return store.load(id_)(*args)
+
+
+def test_the_objects_of_pythons_own_pickle_tests(store):
+    """Each object that CPython's tests of pickle build by hand, through both stores."""
+    pickletester = pytest.importorskip("test.pickletester")
+    reference = pickletester.create_data()
+    loaded = store.load(store.save(reference))
+    assert loaded == reference
+    assert [type(x) for x in loaded] == [type(x) for x in reference]
+    tried = 0
+    for name, value in sorted(vars(pickletester).items()):
+        if (
+            not isinstance(value, type)
+            or value.__module__ != "test.pickletester"
+            or name.startswith("Abstract")
+        ):
+            continue
+        try:
+            obj = value()
+            import pickle
+
+            expected = pickle.loads(pickle.dumps(obj, 5))
+        except Exception:
+            continue
+        loaded = store.load(store.save(obj))
+        assert type(loaded) is type(expected), name
+        assert getattr(loaded, "__dict__", None) is None or {
+            k: v for k, v in vars(loaded).items() if k not in ("persistent_id", "_id")
+        }.keys() == vars(expected).keys() - {"persistent_id", "_id"}, name
+        tried += 1
+    assert tried >= 20
+
+
+class TestOtherPackages:
+    def test_numpy(self, store):
+        np = pytest.importorskip("numpy")
+        arrays = {
+            "small": np.arange(3),
+            "large": np.random.default_rng(1).random((600, 300)),
+            "fortran": np.asfortranarray(np.arange(90_000.0).reshape(300, 300)),
+            "strided": np.arange(200_000)[::2],
+            "empty": np.empty((0, 3)),
+            "scalar": np.float32(1.5),
+            "text": np.array(["a", "bc"]),
+            "record": np.zeros(20_000, dtype=[("x", "i4"), ("y", "f8")]),
+            "object": np.array([1, "a", None], dtype=object),
+            "datetime": np.arange("2026-01", "2026-03", dtype="M8[D]"),
+            "read-only": np.arange(50_000),
+        }
+        arrays["read-only"].flags.writeable = False
+        id_ = store.save(arrays)
+        loaded = store.load(id_)
+        for name, array in arrays.items():
+            assert np.array_equal(loaded[name], array), name
+            assert loaded[name].dtype == array.dtype, name
+        loaded["large"][0, 0] = 5  # arrays are writable where they were
+        assert store.load(id_)["large"][0, 0] != 5
+        shared = [arrays["large"], arrays["large"]]
+        twice = store.load(store.save(shared))
+        assert twice[0] is twice[1]
+
+    def test_arrays_map_into_memory(self, tmp_path):
+        np = pytest.importorskip("numpy")
+        with make_store(tmp_path / "objects") as store:
+            id_ = store.save({"a": np.arange(400_000)})
+            mapped = store.load(id_, mapped="r")["a"]
+            assert mapped.sum() == np.arange(400_000).sum()
+            with pytest.raises(ValueError, match="read-only"):
+                mapped[0] = 1
+            writable = store.load(id_, mapped="c")["a"]
+            writable[0] = 7
+            assert store.load(id_)["a"][0] == 0
+            store.replace(id_, "other")
+            assert mapped[-1] == 399_999
+            del mapped, writable
+
+    def test_pandas(self, store):
+        pd = pytest.importorskip("pandas")
+        np = pytest.importorskip("numpy")
+        frame = pd.DataFrame(
+            {
+                "i": range(1000),
+                "f": np.linspace(0, 1, 1000),
+                "s": [f"text {i}" for i in range(1000)],
+                "t": pd.date_range("2026-01-01", periods=1000, tz="UTC"),
+                "c": pd.Categorical(["a", "b"] * 500),
+            },
+            index=pd.MultiIndex.from_product([range(10), range(100)], names=["x", "y"]),
+        )
+        for obj in (frame, frame["f"], frame.index, frame.groupby("c", observed=True)["f"].mean()):
+            loaded = store.load(store.save(obj))
+            assert loaded.equals(obj)
+            assert type(loaded) is type(obj)
+        frame.attrs["unit"] = "K"
+        assert store.load(store.save(frame)).attrs == {"unit": "K"}
+
+    def test_networkx(self, store):
+        nx = pytest.importorskip("networkx")
+        graph = nx.karate_club_graph()
+        graph.add_edge("self", "self", weight=0.5)
+        loaded = store.load(store.save(graph))
+        assert nx.utils.graphs_equal(loaded, graph)
+        assert store.describe(graph.persistent_id).cls == "networkx.classes.graph.Graph"

@@ -1,0 +1,329 @@
+"""Stores on database servers: what goes wrong with a server, and what must not."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+import traceback
+
+import pytest
+
+from gc3store import ConflictError, StoreError, make_store
+from gc3store.errors import (
+    OutcomeUnknownError,
+    ReadOnlyError,
+    SchemaVersionError,
+    StoreUnavailableError,
+)
+from gc3store.testing import FreshProcess, Node, in_fresh_process
+from tests.servers import KINDS, connect, database, private_server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def url(request):
+    with database(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url, request):
+    store = make_store(url, table_name=f"t{abs(hash(request.node.name)) % 10**12}", timeout=5)
+    yield store
+    store.close()
+
+
+def kill_backends(store) -> None:
+    """Let the server cut all connections of a store's thread."""
+    raw = store._session().connection.raw
+    killer = connect(store._backend.absolute_url().render_as_string(hide_password=False))
+    if "postgresql" in store.url:
+        killer.execute("SELECT pg_terminate_backend(%s)", (raw.info.backend_pid,))
+    else:
+        killer.execute(f"KILL {raw.thread_id()}")
+    time.sleep(0.2)
+    killer.close()
+
+
+class TestLostConnections:
+    def test_between_two_calls_nobody_notices(self, store):
+        id_ = store.save([1])
+        kill_backends(store)
+        assert store.load(id_) == [1]
+        kill_backends(store)
+        assert store.save([2]) == "list.2"
+        kill_backends(store)
+        store.remove(id_)
+        assert store.list() == ["list.2"]
+
+    def test_in_the_middle_of_a_transaction_nothing_is_changed(self, store):
+        kept = store.save(Node(1))
+        node = Node(2)
+        with pytest.raises(StoreUnavailableError, match="nothing was changed"), store.transaction():
+            store.save(node)
+            kill_backends(store)
+            store.save(Node(3))
+        assert not hasattr(node, "persistent_id") or node.persistent_id is None
+        assert store.list() == [kept]
+        assert store.load(store.save(node)).value == 2
+
+    def test_during_a_commit_it_is_found_out(self, store, monkeypatch):
+        store.save([0])
+        commit = store._backend.commit
+
+        def lose(connection, *, before):
+            monkeypatch.setattr(store._backend, "commit", commit)
+            if not before:
+                commit(connection)
+            kill_backends(store)
+            connection.execute("SELECT 1")
+
+        monkeypatch.setattr(store._backend, "commit", lambda c: lose(c, before=False))
+        node = Node("committed")
+        id_ = store.save(node)  # it was committed, only the answer was lost
+        assert (store.list(), node.persistent_id) == (["list.1", id_], id_)
+        node.value = "lost"
+        monkeypatch.setattr(store._backend, "commit", lambda c: lose(c, before=True))
+        with pytest.raises(StoreUnavailableError, match="nothing was changed"):
+            store.save(node)
+        assert store.load(id_, fresh=True).value == "committed"
+        assert store.save(node) == id_
+        assert store.load(id_, fresh=True).value == "lost"
+
+    @pytest.mark.parametrize("committed", [True, False])
+    def test_a_commit_in_doubt_can_be_repeated(self, store, monkeypatch, committed):
+        store.save([0])
+        backend, commit, reach = store._backend, store._backend.commit, store._backend.connect
+
+        def lose(connection):
+            if committed:
+                commit(connection)
+            kill_backends(store)
+            monkeypatch.setattr(backend, "commit", commit)
+            monkeypatch.setattr(backend, "connect", unreachable)
+            connection.execute("SELECT 1")
+
+        def unreachable():
+            raise backend.dialect.dbapi.OperationalError(2003, "cannot connect")
+
+        monkeypatch.setattr(backend, "timeout", 0.1)
+        for obj in (Node(1), [1, 2]):
+            before = store.list()
+            monkeypatch.setattr(backend, "commit", lose)
+            with pytest.raises(OutcomeUnknownError, match="not be saved twice"):
+                store.save(obj)
+            monkeypatch.setattr(backend, "connect", reach)
+            id_ = store.save(obj)
+            assert store.list() == [*before, id_]
+
+    def test_two_processes_create_the_same_store(self, url):
+        name = f"made_{time.time_ns()}"
+        workers = [FreshProcess(_save_one, url, name) for _ in range(4)]
+        ids = [worker.result() for worker in workers]
+        with make_store(url, table_name=name) as store:
+            assert sorted(store.list()) == sorted(ids)
+            assert len(set(ids)) == 4
+
+
+def _save_one(url, name):
+    with make_store(url, table_name=name) as store:
+        return store.save([os.getpid()])
+
+
+class TestLocks:
+    def test_a_lock_is_waited_for_and_then_reported(self, store):
+        id_ = store.save([1])
+        other = connect(store._backend.absolute_url().render_as_string(hide_password=False))
+        other.execute("BEGIN")
+        other.execute(f"UPDATE {store._table} SET revision = revision")
+        impatient = make_store(
+            store._backend.absolute_url().render_as_string(hide_password=False),
+            table_name=store._table,
+            timeout=1,
+        )
+        with pytest.raises(StoreUnavailableError, match="busy for more than 1 seconds"):
+            impatient.replace(id_, [2])
+        assert impatient.load(id_) == [1]  # readers wait for nobody
+        threading.Timer(0.5, lambda: other.execute("ROLLBACK")).start()
+        store.replace(id_, [3])
+        assert store.load(id_) == [3]
+        impatient.close()
+        other.close()
+
+    def test_a_killed_process_keeps_no_lock(self, store):
+        id_ = store.save([1])
+        url = store._backend.absolute_url().render_as_string(hide_password=False)
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            child = make_store(url, table_name=store._table)
+            with child.transaction():
+                child.replace(id_, [2])
+                os.write(writer, b"x")
+                time.sleep(60)
+        os.read(reader, 1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(reader)
+        os.close(writer)
+        store.replace(id_, [3])
+        assert (store.load(id_), store.describe(id_).revision) == ([3], 2)
+
+    def test_writers_that_cross_end_in_some_order(self, store):
+        a, b = store.save([1]), store.save([2])
+        url = store._backend.absolute_url().render_as_string(hide_password=False)
+        second = make_store(url, table_name=store._table, timeout=10)
+        outcomes = []
+
+        def swap(mine, first, then, barrier):
+            try:
+                with mine.transaction():
+                    mine.replace(first, ["x"])
+                    barrier.wait(10)
+                    mine.replace(then, ["y"])
+                outcomes.append("done")
+            except ConflictError as error:
+                outcomes.append(str(error))
+
+        barrier = threading.Barrier(2)
+        threads = [
+            threading.Thread(target=swap, args=(mine, *order, barrier))
+            for mine, order in ((store, (a, b)), (second, (b, a)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert "done" in outcomes
+        assert sorted(store.load_many([a, b])) == [["x"], ["y"]]
+        assert all(o == "done" or "repeat the change" in o for o in outcomes)
+        second.close()
+
+
+class TestBadInput:
+    def test_a_missing_database_is_named(self, url):
+        missing = url.rpartition("/")[0] + "/no_such_database"
+        with pytest.raises(StoreUnavailableError, match=r"no database 'no_such_database'.*create it"):
+            make_store(missing)
+
+    def test_nobody_listens(self, url):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            scheme = url.partition(":")[0]
+            password = secrets.token_hex(8)
+            with pytest.raises(StoreUnavailableError) as caught:
+                make_store(f"{scheme}://user:{password}@127.0.0.1:{port}/db")
+        assert password not in "".join(traceback.format_exception(caught.value))
+
+    def test_a_table_of_another_shape_is_left_alone(self, url):
+        connection = connect(url)
+        connection.execute("CREATE TABLE theirs (id INTEGER, colour VARCHAR(10))")
+        store = make_store(url, table_name="theirs")
+        assert store.list() == []
+        with pytest.raises(StoreUnavailableError, match=r"'theirs' that is not one of a store.*table_name"):
+            store.save(1)
+        assert connection.execute("SELECT count(*) FROM theirs").fetchone()[0] == 0
+        connection.execute("DROP TABLE theirs")
+        connection.close()
+        store.close()
+
+    def test_a_newer_schema_is_read_and_not_written(self, store):
+        id_ = store.save([1])
+        url = store._backend.absolute_url().render_as_string(hide_password=False)
+        connection = connect(url)
+        connection.execute(f"UPDATE {store._table}_meta SET version = 99")
+        connection.close()
+        newer = make_store(url, table_name=store._table)
+        assert newer.load(id_) == [1]
+        for call in (lambda: newer.save(2), lambda: newer.remove(id_), lambda: newer.replace(id_, 2)):
+            with pytest.raises(SchemaVersionError, match="99"):
+                call()
+        newer.close()
+
+    def test_a_clock_that_jumps_back_changes_no_order(self, store, monkeypatch):
+        first = store.save([1])
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 10**18)
+        second = store.save([2])
+        monkeypatch.undo()
+        third = store.save([3])
+        assert store.list() == [first, second, third]
+
+    def test_the_fragment_of_gc3pie_names_the_table(self, url):
+        with make_store(f"{url}#table=fragment") as one, make_store(url, table_name="fragment") as other:
+            assert one.save([1]) in other
+
+    def test_small_rights(self, url, store):
+        id_ = store.save([1])
+        connection = connect(url)
+        host = "" if "postgresql" in url else "@'127.0.0.1'"
+        connection.execute(f"DROP USER IF EXISTS looker{host}")
+        if host:
+            connection.execute(f"CREATE USER looker{host} IDENTIFIED BY 'open-sesame'")
+            connection.execute(f"GRANT SELECT ON {url.rpartition('/')[2]}.* TO looker{host}")
+        else:
+            connection.execute("CREATE ROLE looker LOGIN PASSWORD 'open-sesame'")
+            connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker")
+        try:
+            place = url.partition("@")[2]
+            theirs = f"{url.partition(':')[0]}://looker:open-sesame@{place}"
+            looking = make_store(theirs, table_name=store._table)
+            assert (looking.load(id_), looking.list()) == ([1], [id_])
+            for call in (
+                lambda: looking.save(2),
+                lambda: looking.remove(id_),
+                lambda: looking.replace(id_, 2),
+            ):
+                with pytest.raises(ReadOnlyError, match="the right") as caught:
+                    call()
+                assert "sesame" not in "".join(traceback.format_exception(caught.value))
+            assert "sesame" not in repr(looking) + str(looking.url) + looking._repr_html_()
+            looking.close()
+        finally:
+            if not host:
+                connection.execute("DROP OWNED BY looker")
+            connection.execute(f"DROP USER looker{host}")
+            connection.close()
+
+
+# A driver whose server is killed leaves its socket to the collector, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_of_ones_own(kind):
+    """Restarts, a wrong password, a server that stays away: on a server that nobody else uses."""
+    with private_server(kind) as server:
+        wrong = server.url.replace("s3cret", "wr0ng-pass")
+        with pytest.raises(StoreUnavailableError, match="check user name and password") as caught:
+            make_store(wrong)
+        assert "wr0ng" not in "".join(traceback.format_exception(caught.value))
+
+        store = make_store(server.url, timeout=3)
+        id_ = store.save([1])
+        server.stop()
+        server.start()
+        assert store.load(id_) == [1]  # restarted between two calls
+        second = store.save([2])
+        server.kill()
+        with pytest.raises(StoreUnavailableError) as caught:
+            store.save([3])
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "s3cret" not in shown
+        with pytest.raises(StoreError):
+            store.load(id_)
+        server.start()
+        assert store.list() == [id_, second]
+        third = store.save([3])
+        assert third not in (id_, second)
+        assert in_fresh_process(_load_all, server.url) == [[1], [2], [3]]
+        store.close()
+
+
+def _load_all(url):
+    with make_store(url) as store:
+        return list(store.load_many(store.list()))

@@ -1,0 +1,71 @@
+"""Large objects (C13): no second copy of a buffer in memory, and checksums where bytes are copied."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gc3store import CorruptRecordError, make_store
+from gc3store.testing import in_fresh_process
+
+MIB = 2**20
+
+
+def _status(name):
+    with open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+    raise LookupError(name)
+
+
+def _peak(function):
+    """Return what a call returns, and how much memory it needed at most beyond what was in use before."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak is counted from now on
+    before = _status("VmRSS")
+    result = function()
+    return result, _status("VmHWM") - before
+
+
+def _measure(url, size):
+    import numpy as np
+
+    array = np.arange(size // 8, dtype="f8")
+    with make_store(url, durable=False) as store:
+        store.load(store.save({"warm": np.arange(300_000)}))
+        id_, saving = _peak(lambda: store.save({"array": array}))
+        loaded, loading = _peak(lambda: store.load(id_))
+        assert (loaded["array"] == array).all()
+        return saving, loading - size
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/clear_refs"), reason="memory is measured as Linux tells it"
+)
+@pytest.mark.parametrize("size", [96 * MIB, pytest.param(1024 * MIB, marks=pytest.mark.soak)])
+def test_no_second_copy_of_a_buffer(place, size):
+    pytest.importorskip("numpy")
+    saving, loading = in_fresh_process(_measure, place.url, size)
+    assert saving < 16 * MIB, f"saving took {saving / MIB:.1f} MiB beyond the array"
+    assert loading < 16 * MIB, f"loading took {loading / MIB:.1f} MiB beyond the array"
+
+
+def test_the_checksum_is_verified_on_every_load_that_copies(tmp_path):
+    np = pytest.importorskip("numpy")
+    with make_store(tmp_path / "objects") as store:
+        id_ = store.save(np.zeros(500_000))
+        (file,) = (tmp_path / "objects" / ".gc3store" / "data").iterdir()
+        with open(file, "r+b") as raw:
+            raw.seek(2_000_000)
+            raw.write(b"x")
+        with pytest.raises(CorruptRecordError):
+            store.load(id_)
+        with pytest.raises(CorruptRecordError):
+            store.verify(id_)
+        assert store.load(id_, mapped="r").shape == (500_000,)  # header and length are right
+        with open(file, "r+b") as raw:
+            raw.truncate(3_000_000)
+        with pytest.raises(CorruptRecordError):
+            store.load(id_, mapped="r")
