@@ -20,7 +20,7 @@ import time
 import sqlalchemy as sa
 
 from gc3store import make_store
-from gc3store.sql_url import parse
+from gc3store.sql.url import parse
 from tests.servers import KINDS, database
 
 

@@ -69,7 +69,7 @@ from gc3store.files import (
 )
 from gc3store.ids import check_id, make_id, number_of
 from gc3store.payload_file import PayloadFile, attached, pieces
-from gc3store.primitives import Draft, Stored, check_revision, corrupt, not_found
+from gc3store.primitives import Draft, Stored, check_revision, corrupt, not_found, reopened
 from gc3store.record import Query, Record
 from gc3store.recordfile import Damaged
 from gc3store.serialization import STEP, Source
@@ -171,7 +171,7 @@ class FilesystemStore(RecordStore):
             self._read_identity()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (
+        return reopened, (
             type(self),
             self.path,
             {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option},
@@ -854,7 +854,3 @@ def _referenced_first(drafts: builtins.list[Draft]) -> builtins.list[Draft]:
     by_id = {str(draft.id): draft for draft in drafts}
     graph = {id_: draft.reference_ids() for id_, draft in by_id.items()}
     return [by_id[id_] for component in components(graph, by_id) for id_ in component]
-
-
-def _reopen(cls: type[FilesystemStore], path: str, options: dict[str, Any]) -> FilesystemStore:
-    return cls(path, **options)

@@ -46,7 +46,7 @@ def open_sql(
     """
     try:
         from gc3store.sql import SqlStore
-        from gc3store.sql_url import parse
+        from gc3store.sql.url import parse
     except ImportError as error:
         raise MissingDependencyError(
             "A store in a database needs SQLAlchemy: pip install 'gc3store[sql]'."

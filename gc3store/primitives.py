@@ -12,7 +12,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.catalogue import to_microseconds
 from gc3store.errors import ConflictError, CorruptRecordError, ObjectNotFoundError, ReadOnlyError
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from gc3store.gc3pie.session import SessionDirectory
     from gc3store.placeholder import Placeholders
 
-__all__ = ["Draft", "Primitives", "Stored", "check_revision", "corrupt", "not_found"]
+__all__ = ["Draft", "Primitives", "Stored", "check_revision", "corrupt", "not_found", "reopened"]
+
+_S = TypeVar("_S", bound=Store)
 
 
 class Draft:
@@ -292,6 +294,11 @@ class Primitives(Store):
 
     def _forked(self) -> None:
         """Forget what belongs to the parent process; called in the child."""
+
+
+def reopened(cls: type[_S], location: str, options: Mapping[str, Any]) -> _S:
+    """Open a store again; pickled stores, those inside payloads included, name this function."""
+    return cls(location, **options)
 
 
 def not_found(id_: str) -> ObjectNotFoundError:

@@ -7,6 +7,7 @@ is none, tests that need one are skipped; with ``CI`` set, that is a failure.
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import shutil
@@ -34,8 +35,8 @@ KINDS = tuple(_PLACES)
 
 def connect(url: str) -> Any:
     """Return a connection of our own, in autocommit mode."""
-    from gc3store.sql_backend import backend_for
-    from gc3store.sql_url import parse
+    from gc3store.sql.backend import backend_for
+    from gc3store.sql.url import parse
 
     return backend_for(parse(url)[0], durable=True, read_only=False, timeout=5).connect()
 
@@ -218,6 +219,7 @@ def private_server(kind: str, *options: str) -> Iterator[Server]:
     finally:
         server.remove()
         shutil.rmtree(directory, ignore_errors=True)
+        gc.collect()  # a driver whose server went away leaves sockets, not to be found during another test
 
 
 def _free_port() -> int:

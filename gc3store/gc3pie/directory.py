@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -29,7 +29,7 @@ from gc3store.filesystem import path_of
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.ids import make_id, number_of
-from gc3store.primitives import Draft, check_revision, not_found
+from gc3store.primitives import Draft, check_revision, not_found, reopened
 
 try:
     import fcntl
@@ -95,7 +95,7 @@ class GC3PieDirectory(GC3PieRecords):
         self._index = _Index(path, self._entry_of)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (
+        return reopened, (
             type(self),
             self.path,
             {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option},
@@ -296,7 +296,3 @@ class _Index(DirectoryIndex):
     def _id_of(name: str) -> str | None:
         name = name.removesuffix(_OLD)
         return name if _ID.fullmatch(name) else None
-
-
-def _reopen(cls: type[GC3PieDirectory], path: str, options: Mapping[str, Any]) -> GC3PieDirectory:
-    return cls(path, **options)

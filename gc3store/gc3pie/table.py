@@ -35,7 +35,7 @@ from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.stream import run, transcribe
 from gc3store.inspection.summary import raw_attributes
-from gc3store.primitives import Draft, check_revision, not_found
+from gc3store.primitives import Draft, check_revision, not_found, reopened
 
 __all__ = ["GC3PieTable", "create_gc3pie_table", "is_gc3pie_table"]
 
@@ -103,7 +103,7 @@ class GC3PieTable(GC3PieRecords):
 
     Parameters
     ----------
-    url : sqlalchemy.engine.URL
+    url : sqlalchemy.engine.URL or str
         The database.
     table_name : str
         The table.
@@ -129,7 +129,7 @@ class GC3PieTable(GC3PieRecords):
 
     def __init__(
         self,
-        url: URL,
+        url: URL | str,
         *,
         table_name: str = "store",
         durable: bool = True,
@@ -137,7 +137,7 @@ class GC3PieTable(GC3PieRecords):
         trust: Any = "everything",
         timeout: float = 30.0,
     ) -> None:
-        self._sa_url = url
+        self._sa_url = url = sa.engine.make_url(url)
         super().__init__(
             url.render_as_string(hide_password=True), durable=durable, read_only=read_only, trust=trust
         )
@@ -157,11 +157,11 @@ class GC3PieTable(GC3PieRecords):
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._sa_url.set(database=self._path or self._sa_url.database)
-        return _reopen, (type(self), url.render_as_string(hide_password=False), self._options())
+        return reopened, (type(self), url.render_as_string(hide_password=False), self._options())
 
     def _reduce_for_payload(self) -> Any:
         url = self._sa_url.set(password=None, database=self._path or self._sa_url.database)
-        return _reopen, (type(self), url.render_as_string(), self._options())
+        return reopened, (type(self), url.render_as_string(), self._options())
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -428,7 +428,3 @@ def _translate(where: str, error: BaseException, timeout: float) -> StoreError:
             f"{where} was busy for more than {timeout:g} seconds; try again, or open it with a longer timeout."
         )
     return StoreUnavailableError(f"{where} cannot be used: {text}.")
-
-
-def _reopen(cls: type[GC3PieTable], url: str, options: Mapping[str, Any]) -> GC3PieTable:
-    return cls(sa.engine.make_url(url), **options)

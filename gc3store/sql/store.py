@@ -22,7 +22,7 @@ Tables, with the names they have by default
 
 SQLAlchemy gives URLs, dialects, table definitions and compiled statements; these are
 compiled once and run on the driver's own cursor. What differs between databases is
-behind one interface, `gc3store.sql_backend`.
+behind one interface, `gc3store.sql.backend`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from typing import Any, ClassVar
 from gc3store.catalogue import from_microseconds, record_from_entry
 from gc3store.errors import OptionError, SchemaVersionError
 from gc3store.ids import number_of
+from gc3store.primitives import reopened
 from gc3store.record import Query, Record
-from gc3store.sql_backend import backend_for
-from gc3store.sql_query import CatalogueSelect
-from gc3store.sql_reading import SqlReading
-from gc3store.sql_schema import VERSION, Statements, check_table_name
-from gc3store.sql_url import parse, without
-from gc3store.sql_writing import REFERS
+from gc3store.sql.backend import backend_for
+from gc3store.sql.query import CatalogueSelect
+from gc3store.sql.reading import SqlReading
+from gc3store.sql.schema import VERSION, Statements, check_table_name
+from gc3store.sql.url import parse, without
+from gc3store.sql.writing import REFERS
 
 __all__ = ["SqlStore"]
 
@@ -113,11 +114,11 @@ class SqlStore(SqlReading):
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._backend.absolute_url()
-        return _reopen, (type(self), url.render_as_string(hide_password=False), self._options())
+        return reopened, (type(self), url.render_as_string(hide_password=False), self._options())
 
     def _reduce_for_payload(self) -> Any:
         url = without(self._backend.absolute_url())
-        return _reopen, (type(self), url.render_as_string(), self._options())
+        return reopened, (type(self), url.render_as_string(), self._options())
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -323,7 +324,3 @@ class SqlStore(SqlReading):
 
 def _as_is(value: Any) -> Any:
     return value
-
-
-def _reopen(cls: type[SqlStore], url: str, options: dict[str, Any]) -> SqlStore:
-    return cls(url, **options)

@@ -18,10 +18,10 @@ from gc3store.errors import (
     StoreUnavailableError,
 )
 from gc3store.serialization import STEP
-from gc3store.sql_url import secrets_of, shown, without_secrets
+from gc3store.sql.url import secrets_of, shown, without_secrets
 
 if TYPE_CHECKING:
-    from gc3store.sql_schema import Statements
+    from gc3store.sql.schema import Statements
 
 __all__ = ["Backend", "backend_for"]
 
@@ -246,11 +246,11 @@ def backend_for(url: URL, *, durable: bool, read_only: bool, timeout: float) -> 
     """Return what reaches the database at `url`."""
     match url.get_backend_name():
         case "postgresql":
-            module, name = "gc3store.sql_postgresql", "PostgreSQL"
+            module, name = "gc3store.sql.postgresql", "PostgreSQL"
         case "mysql":
-            module, name = "gc3store.sql_mysql", "MySQL"
+            module, name = "gc3store.sql.mysql", "MySQL"
         case _:
-            module, name = "gc3store.sql_sqlite", "SQLite"
+            module, name = "gc3store.sql.sqlite", "SQLite"
     try:
         kind: type[Backend] = getattr(importlib.import_module(module), name)
         return kind(url, durable=durable, read_only=read_only, timeout=timeout)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from gc3store.engine import RecordStore
 from gc3store.errors import ClosedStoreError, OutcomeUnknownError, StoreError, StoreUnavailableError
-from gc3store.sql_backend import Backend
+from gc3store.sql.backend import Backend
 
 __all__ = ["Session", "SessionStore"]
 

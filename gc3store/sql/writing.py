@@ -12,8 +12,8 @@ from gc3store.errors import StoreUnavailableError
 from gc3store.ids import make_id, number_of
 from gc3store.primitives import Draft, check_revision, not_found
 from gc3store.serialization import Encoded
-from gc3store.sql_schema import Statements
-from gc3store.sql_session import SessionStore
+from gc3store.sql.schema import Statements
+from gc3store.sql.session import SessionStore
 from gc3store.store import KEEP
 
 __all__ = ["CHUNKED", "PLAIN", "REFERS", "SqlWriting"]

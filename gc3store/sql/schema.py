@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from gc3store.errors import OptionError
 
 if TYPE_CHECKING:
-    from gc3store.sql_backend import Backend
+    from gc3store.sql.backend import Backend
 
 __all__ = ["VERSION", "Schema", "Statements", "UserColumn", "check_table_name", "compiled"]
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from gc3store.catalogue import to_microseconds
 from gc3store.record import Condition, Query
-from gc3store.sql_backend import Backend
-from gc3store.sql_schema import Schema, compiled
+from gc3store.sql.backend import Backend
+from gc3store.sql.schema import Schema, compiled
 
 __all__ = ["CatalogueSelect"]
 

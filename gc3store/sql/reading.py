@@ -14,7 +14,7 @@ from gc3store.largefile import open_spool
 from gc3store.memory import room_for
 from gc3store.primitives import Stored, corrupt, not_found
 from gc3store.serialization import SPOOL, Source
-from gc3store.sql_writing import CHUNKED, PLAIN, REFERS, SqlWriting
+from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
 
 __all__ = ["SqlReading"]
 

@@ -26,8 +26,8 @@ from gc3store.errors import (
     StoreUnavailableError,
     StoreWarning,
 )
-from gc3store.sql_backend import Backend
-from gc3store.sql_schema import Statements
+from gc3store.sql.backend import Backend
+from gc3store.sql.schema import Statements
 
 __all__ = ["PostgreSQL"]
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
-from gc3store.sql_backend import Backend
-from gc3store.sql_schema import Statements
-from gc3store.sql_url import sqlite_path
+from gc3store.sql.backend import Backend
+from gc3store.sql.schema import Statements
+from gc3store.sql.url import sqlite_path
 
 __all__ = ["SQLite", "network_filesystem"]
 

@@ -28,8 +28,8 @@ from gc3store.errors import (
     StoreWarning,
 )
 from gc3store.serialization import STEP
-from gc3store.sql_backend import Backend
-from gc3store.sql_schema import Statements
+from gc3store.sql.backend import Backend
+from gc3store.sql.schema import Statements
 
 __all__ = ["MySQL"]
 
