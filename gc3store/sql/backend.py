@@ -22,6 +22,7 @@ from gc3store.sql.url import secrets_of, shown, without_secrets
 
 if TYPE_CHECKING:
     from gc3store.sql.schema import Statements
+    from gc3store.sql.search import SearchIndex
 
 __all__ = ["Backend", "backend_for"]
 
@@ -185,6 +186,10 @@ class Backend(ABC):
     def has_word(self, column: Any, word: str) -> Any:
         """Return the condition that `word` occurs in `column`, in upper or lower case."""
         return self.contains(sa.func.lower(column), sa.func.lower(sa.literal(word)))
+
+    def search_index(self, table: str) -> SearchIndex | None:
+        """Return what speeds up searching for words in the catalogue, if there is such a thing."""
+        return None
 
     def text_type(self) -> Any:
         """Return the type of texts that compare by code points."""

@@ -27,13 +27,24 @@ class CatalogueSelect:
     """The entries that a query asks for, as statements with their values.
 
     Answers as `Query.apply` does.
+
+    Parameters
+    ----------
+    among : list of int, optional
+        The numbers of all entries that can be meant, where that is known.
     """
 
-    def __init__(self, schema: Schema, backend: Backend, query: Query) -> None:
+    def __init__(
+        self, schema: Schema, backend: Backend, query: Query, among: list[int] | None = None
+    ) -> None:
         self._record = schema.record
         self._backend = backend
         self._query = query
         self._where = [self._condition(c) for c in query.conditions] + [self._word(w) for w in query.words]
+        self._values: dict[str, Any] = {}
+        if among is not None:
+            self._where.append(backend.listed(schema.record.c.number, "among"))
+            self._values["among"] = backend.numbers(among)
 
     def rows(self, names: Sequence[str] = _RECORD) -> Statement:
         """Return the statement for the fields `names` of the entries."""
@@ -48,7 +59,7 @@ class CatalogueSelect:
             )
         else:
             statement = self._window(sa.select(*columns).where(*self._where))
-        return compiled(statement, self._backend.dialect)
+        return compiled(statement.params(self._values), self._backend.dialect)
 
     def _ordered(self, statement: Any) -> Any:
         for name, descending in self._query.order:
@@ -71,13 +82,13 @@ class CatalogueSelect:
     def count(self) -> Statement:
         """Return the statement for how many entries there are, offset and limit aside."""
         statement = sa.select(sa.func.count()).select_from(self._record).where(*self._where)
-        return compiled(statement, self._backend.dialect)
+        return compiled(statement.params(self._values), self._backend.dialect)
 
     def facets(self, field: str) -> Statement:
         """Return the statement for how many entries have which value of `field`."""
         column = self._column(field)
         statement = sa.select(column, sa.func.count()).where(*self._where).group_by(column)
-        return compiled(statement, self._backend.dialect)
+        return compiled(statement.params(self._values), self._backend.dialect)
 
     def _column(self, name: str) -> Any:
         if name == "error":

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
 from gc3store.sql.backend import Backend
 from gc3store.sql.schema import Statements
+from gc3store.sql.search import SearchIndex
 from gc3store.sql.url import sqlite_path
 
 __all__ = ["SQLite", "network_filesystem"]
@@ -64,7 +65,7 @@ class SQLite(Backend):
     def connect(self) -> sqlite3.Connection:
         """Return a new connection; the file is created if need be."""
         mode = "ro" if self.read_only else "rwc"
-        self.frozen = self._signature() if self._must_not_be_touched() else None
+        self.frozen = self.signature() if self._must_not_be_touched() else None
         if self.frozen is not None:
             mode += "&immutable=1"
         name = f"file:{quote(self.path)}?mode={mode}"
@@ -96,7 +97,8 @@ class SQLite(Backend):
             return False
         return head[18:20] == b"\2\2" and not os.path.exists(path + "-wal")
 
-    def _signature(self) -> tuple[int, ...]:
+    def signature(self) -> tuple[int, ...]:
+        """Return what changes with the file."""
         try:
             status = os.stat(self.path)
         except FileNotFoundError:
@@ -105,7 +107,7 @@ class SQLite(Backend):
 
     def is_outdated(self) -> bool:
         """Whether the file has changed since it was opened as one that does not."""
-        return self.frozen is not None and self.frozen != self._signature()
+        return self.frozen is not None and self.frozen != self.signature()
 
     def exists(self) -> bool:
         """Whether there is a file."""
@@ -147,6 +149,10 @@ class SQLite(Backend):
         if "too big" in text:
             return self.too_large(error)
         return self.unavailable(error)
+
+    def search_index(self, table: str) -> SearchIndex:
+        """Return an index of the words in the catalogue."""
+        return SearchIndex(self, table)
 
     def listed(self, column: Any, name: str) -> Any:
         """Return the condition, for a list as JSON."""

@@ -42,6 +42,7 @@ from gc3store.sql.backend import backend_for
 from gc3store.sql.query import CatalogueSelect
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.schema import VERSION, Statements, check_table_name
+from gc3store.sql.search import SearchIndex
 from gc3store.sql.url import parse, without
 from gc3store.sql.writing import REFERS
 
@@ -109,8 +110,23 @@ class SqlStore(SqlReading):
         self._backend = backend_for(parsed, durable=durable, read_only=read_only, timeout=timeout)
         super().__init__(self._backend.where, durable=durable, read_only=read_only, trust=trust)
         self._statements = Statements.of(self._table, self._backend)
+        self._search = self._search_index()
         self._uuid: str | None = None
         self._load_meta()
+
+    def _search_index(self) -> SearchIndex | None:
+        return self._backend.search_index(self._backend.dialect.identifier_preparer.quote(self._table))
+
+    def close(self) -> None:
+        """Close all connections; a closed store cannot be used any more."""
+        if self._search is not None:
+            self._search.close()
+        super().close()
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._inherited.append(self._search)
+        self._search = self._search_index()
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._backend.absolute_url()
@@ -262,7 +278,12 @@ class SqlStore(SqlReading):
         return record_from_entry(entry, environment=environment)
 
     def _select(self, query: Query | None) -> CatalogueSelect:
-        return CatalogueSelect(self._statements.schema, self._backend, query or Query())
+        query = query or Query()
+        among = None
+        # What this thread is in the middle of writing, the index does not know.
+        if query.words and self._search is not None and not self._session().kind:
+            among = self._search.candidates(query.words)
+        return CatalogueSelect(self._statements.schema, self._backend, query, among)
 
     def _catalogue(self, query: Query) -> Iterator[Record]:
         if self.uuid is None:
