@@ -14,7 +14,6 @@ from gc3store import make_store
 from gc3store.record import Query
 from gc3store.sql import search
 
-
 SEVEN = '"run 7"'
 
 
