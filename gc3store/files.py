@@ -24,6 +24,7 @@ __all__ = [
     "Staged",
     "is_abandoned",
     "locked",
+    "make_directory",
     "process_token",
     "remove_tree",
     "sync_directory",
@@ -133,6 +134,18 @@ def sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: str, *, durable: bool) -> None:
+    """Make a directory, and those above it that are missing; `durable` also if it was just made by others."""
+    above = os.path.dirname(path)
+    if not os.path.isdir(above):
+        make_directory(above, durable=durable)
+    with suppress(FileExistsError):
+        os.mkdir(path)
+    if durable:
+        with suppress(PermissionError):  # its names can be changed by whom may not read them
+            sync_directory(above)
 
 
 def remove_tree(path: str) -> None:

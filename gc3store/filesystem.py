@@ -60,6 +60,7 @@ from gc3store.files import (
     Staged,
     is_abandoned,
     locked,
+    make_directory,
     process_token,
     remove_tree,
     sync_directory,
@@ -120,8 +121,8 @@ class FilesystemStore(RecordStore):
         The directory, as a path or a ``file:`` URL; made by the first save.
     durable : bool
         Whether a save waits until the object is on stable storage. Without it an
-        object still appears whole or not at all, but what was saved in the last seconds
-        before a power cut may be gone.
+        object still appears whole or not at all, also if the process is killed; only what was
+        saved in the last seconds before a power cut may be gone, or be found damaged.
     read_only : bool
         Never write.
 
@@ -225,7 +226,7 @@ class FilesystemStore(RecordStore):
     def _create(self) -> None:
         """Make the directory a store, unless another process does so at the same moment."""
         try:
-            os.makedirs(self.path, exist_ok=True)
+            make_directory(self.path, durable=self.durable)
             self._read_identity()
             if self._uuid is not None:
                 return
@@ -771,6 +772,8 @@ class FilesystemStore(RecordStore):
             if self.durable:
                 sync_file(staged)
             os.rename(staged, path)
+            if self.durable:
+                sync_directory(os.path.dirname(path))
         self._environments.add(digest)
 
     def _environment_text(self, digest: str | None) -> str | None:

@@ -164,12 +164,13 @@ def _constructor(scheme: str) -> Constructor:
         place, needs = _BUILT_IN[scheme]
         module, _, name = place.partition(":")
         try:
-            constructor: Constructor = getattr(importlib.import_module(module), name)
+            constructor = getattr(importlib.import_module(module), name)
         except ImportError as error:
             raise MissingDependencyError(
                 f"{scheme}: URLs need another package: pip install '{needs}'."
             ) from error
-        return constructor
+        _registered[scheme] = constructor  # looking for other packages takes a hundred times as long
+        return _registered[scheme]
     known = sorted(known_schemes())
     near = difflib.get_close_matches(scheme, known, n=1)
     hint = f"did you mean {near[0] + ':'!r}?" if near else f"there are {', '.join(k + ':' for k in known)}."

@@ -24,6 +24,21 @@ def _isolated(monkeypatch, tmp_path_factory):
     registry._registered.update(registered)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests have to tell, also when they ran in several processes."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+    ]
+    told = [f"{name}: {text}" for report in reports for name, text in report.user_properties]
+    if told:
+        terminalreporter.section("told by tests")
+        for line in told:
+            terminalreporter.write_line(line)
+
+
 @dataclass
 class Place:
     """Where a store of ours is, and how to open it.

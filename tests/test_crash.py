@@ -7,15 +7,10 @@ call that writes kill it, or fail with ENOSPC or EIO; for every N in turn (all o
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import shutil
-import subprocess
-import time
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -24,13 +19,10 @@ from gc3store.ids import number_of
 from gc3store.testing import FreshProcess, Node, Point, in_fresh_process
 
 from .conftest import place_in
+from .tracing import WRITING, trace, wait_at
 
-CALLS = (
-    "write,writev,pwrite64,pwritev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
-    "mkdir,mkdirat,rmdir,ftruncate,fallocate,link,linkat,sync_file_range"
-)
-#: How many points of each series are tried by default.
-SOME = 5
+#: How many points of each series are tried by default, besides those that change names.
+SOME = 4
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -89,6 +81,21 @@ def _remove(store, ids):
         store.remove(ids["doomed"])
 
 
+def _transaction(store, ids):
+    yield None
+    with store.transaction():
+        store.replace(ids["plain"], Point("new"))
+        store.save(Point("in a transaction"))
+        if ids["doomed"] in store:  # when it is tried again
+            store.remove(ids["doomed"])
+
+
+def _remove_graph(store, ids):
+    yield None
+    if ids["root"] in store:
+        store.remove(ids["root"], recursive=True)
+
+
 OPERATIONS = {
     "save": lambda store, ids: _save(store, ids, "saved"),
     "save large": lambda store, ids: _save(store, ids, LARGE[::-1]),
@@ -98,16 +105,9 @@ OPERATIONS = {
     "replace large": _call("replace", "large", Point("new large")),
     "update": _update,
     "remove": _remove,
+    "remove graph": _remove_graph,
+    "transaction": _transaction,
 }
-
-
-def wait_at(gate):
-    """Wait until the parent has let strace attach to this process."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)  # strace may attach
-    Path(f"{gate}.ready").touch()
-    with open(gate) as file:
-        file.read()
 
 
 def perform(url, name, ids, gate):
@@ -144,6 +144,7 @@ def _again(store, obj):
 
 def inspect(url, name, ids, given, whole):
     """Check that the state is the one before or the one after, and that work goes on."""
+    file = url.startswith("file:")
     store = make_store(url)
     listed = store.list()
     assert len(set(listed)) == len(listed)
@@ -153,34 +154,45 @@ def inspect(url, name, ids, given, whole):
         assert store.describe(id_).error is None, id_
         objects[id_] = store.load(id_)
     assert objects[ids["large"]].x in ((LARGE, "new large") if name == "replace large" else (LARGE,))
-    assert objects[ids["plain"]].x in (("old", "new") if name == "replace" else ("old",))
+    plain = objects[ids["plain"]].x
+    assert plain in (("old", "new") if name in ("replace", "transaction") else ("old",))
     expected = {("label", ()), ("new label", ("tag",))} if name == "update" else {("label", ())}
     record = store.describe(ids["plain"])
     assert (record.name, record.tags) in expected
-    root, child = objects[ids["root"]], objects[ids["child"]]
-    assert root.links[0] is child
-    graph = (root.value, child.value, [n.value for n in root.links[1:]])
+    graph = None
+    if ids["root"] in objects:
+        root, child = objects[ids["root"]], objects[ids["child"]]
+        assert root.links[0] is child
+        graph = (root.value, child.value, [n.value for n in root.links[1:]])
     before, after = ("root", "child", []), ("new root", "new child", ["extra"])
     if name == "save graph":
         # In a directory each record is a step, what is referred to first.
-        between = [("root", "new child", [])] if url.startswith("file:") else []
+        between = [("root", "new child", [])] if file else []
         assert graph in (before, after, *between), graph
+    elif name == "remove graph":
+        # What refers goes first.
+        assert graph == before or (graph is None and (file or ids["child"] not in objects))
     else:
         assert graph == before
-    if name != "remove":
+    if name not in ("remove", "transaction"):
         assert objects[ids["doomed"]] == ["doomed"]
     new = [id_ for id_ in listed if id_ not in ids.values()]
     assert all(number_of(id_) > given for id_ in new), new
     values = [getattr(objects[id_], "x", getattr(objects[id_], "value", None)) for id_ in new]
     if name == "save_many":
         wanted = [f"batch {i}" for i in range(5)]
-        assert values == wanted[: len(values)] if url.startswith("file:") else values in ([], wanted)
+        assert values == wanted[: len(values)] if file else values in ([], wanted)
     elif name == "save":
         assert values in ([], ["saved"])
     elif name == "save large":
         assert values in ([], [LARGE[::-1]])
     elif name == "save graph":
         assert values in ([], ["extra"])
+    elif name == "transaction":
+        # In a directory each record is a step, and repeating all of them saves anew.
+        assert set(values) <= {"in a transaction"}
+        steps = (plain == "new", values != [], ids["doomed"] not in objects)
+        assert steps == tuple(sorted(steps, reverse=True)) if file else len(set(steps)) == 1, steps
     else:
         assert values == []
     if whole:  # it was said to have been done
@@ -189,10 +201,12 @@ def inspect(url, name, ids, given, whole):
             "save large": values == [LARGE[::-1]],
             "save_many": len(values) == 5,
             "save graph": graph == after,
-            "replace": objects[ids["plain"]].x == "new",
+            "replace": plain == "new",
             "replace large": objects[ids["large"]].x == "new large",
             "update": record.name == "new label",
             "remove": ids["doomed"] not in listed,
+            "remove graph": graph is None,
+            "transaction": ids["doomed"] not in listed,
         }[name], (values, graph)
     # Work goes on.
     highest = max(number_of(id_) for id_ in (*listed, *ids.values()))
@@ -209,30 +223,7 @@ def inspect(url, name, ids, given, whole):
 
 
 def attach(child, gate, *options):
-    """Let strace watch a process, and then let that go on; return what strace wrote."""
-    deadline = time.monotonic() + 60
-    while not os.path.exists(f"{gate}.ready"):
-        assert time.monotonic() < deadline, "the process did not come to the gate"
-        time.sleep(0.002)
-    strace = subprocess.Popen(
-        ["strace", "-f", "-p", str(child.pid), "-e", f"trace={CALLS}", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    lines = []
-    for line in strace.stderr:
-        lines.append(line)
-        if "attached" in line:
-            break
-        if "not permitted" in line or "Could not" in line:
-            child.kill()
-            pytest.skip(f"strace may not attach to processes: {line.strip()}")
-    with open(gate, "w"):
-        pass
-    lines += strace.stderr.readlines()
-    strace.wait()
-    strace.stderr.close()
-    return points_of(lines)
+    return points_of(trace(child, gate, "-e", f"trace={WRITING}", *options))
 
 
 def points_of(lines):
@@ -246,10 +237,11 @@ def points_of(lines):
             thread, call = match[1] or first, match[2]
             counts[thread, call] += 1
             found.append((thread, call, counts[thread, call]))
-    return [
-        (call, nth, not any(t != first and c == call and n >= nth for t, c, n in found))
-        for thread, call, nth in found
-    ]
+    elsewhere = Counter()  # how often a call occurs in a thread that is not the first
+    for thread, call, nth in found:
+        if thread != first:
+            elsewhere[call] = max(elsewhere[call], nth)
+    return [(call, nth, nth > elsewhere[call]) for _, call, nth in found]
 
 
 def outcome_of(child):
@@ -286,6 +278,12 @@ class Trial:
         return outcomes, calls
 
 
+FORMS = [
+    "some points",
+    pytest.param("every point", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+]
+
+
 def _kinds():
     return pytest.mark.parametrize("kind", ["directory", "sqlite"])
 
@@ -293,17 +291,18 @@ def _kinds():
 @_kinds()
 @pytest.mark.parametrize("name", list(OPERATIONS))
 @pytest.mark.parametrize("fault", ["KILL", "ENOSPC", "EIO"])
-@pytest.mark.parametrize("form", ["some points", pytest.param("every point", marks=pytest.mark.soak)])
-def test_a_fault_at_a_call_that_writes(tmp_path, kind, name, fault, form, capsys):
+@pytest.mark.parametrize("form", FORMS)
+def test_a_fault_at_a_call_that_writes(tmp_path, kind, name, fault, form, record_property):
     trial = Trial(tmp_path, kind)
     outcomes, calls = trial.run(name)
     assert outcomes == ["done"]
     assert calls
     points = list(range(1, len(calls) + 1))
     if form == "some points" and len(points) > SOME:
-        # The same ones each time, others for each operation; the last ones, where the state changes.
+        # The same ones each time, others for each operation; and where names change, and the last ones.
         start = (list(OPERATIONS).index(name) + len(fault)) % 3
-        points = sorted({*points[start :: max(1, len(points) // (SOME - 2))], *points[-2:]})
+        naming = [n for n in points if calls[n - 1][0].startswith(("rename", "unlink"))]
+        points = sorted({*points[start :: max(1, len(points) // (SOME - 2))], *naming, *points[-2:]})
     injection = "signal=KILL" if fault == "KILL" else f"error={fault}"
     tried, problems = [], []
     for n in points:
@@ -318,8 +317,9 @@ def test_a_fault_at_a_call_that_writes(tmp_path, kind, name, fault, form, capsys
         # Threads are new each time, and counted anew: there it cannot succeed.
         if again and outcomes[-1] not in ("done", "killed"):
             problems.append(f"{what}: does not succeed when tried again: {outcomes}")
-    with capsys.disabled():
-        print(f"\n{kind}, {name}, {fault}: {len(points)} of {len(calls)} points: {'; '.join(tried)}")
+    record_property(
+        "points tried", f"{kind}, {name}, {fault}: {len(points)} of {len(calls)}: {'; '.join(tried)}"
+    )
     assert not problems, "\n".join(problems)
 
 
@@ -349,8 +349,8 @@ def created(url):
 
 
 @_kinds()
-@pytest.mark.parametrize("form", ["some points", pytest.param("every point", marks=pytest.mark.soak)])
-def test_killed_while_the_store_is_created(tmp_path, kind, form, capsys):
+@pytest.mark.parametrize("form", FORMS)
+def test_killed_while_the_store_is_created(tmp_path, kind, form, record_property):
     def trial(*options):
         trial.count += 1
         folder = tmp_path / str(trial.count)
@@ -367,9 +367,10 @@ def test_killed_while_the_store_is_created(tmp_path, kind, form, capsys):
     trial.count = 0
     outcome, calls = trial()
     assert outcome == "Point.1"
-    chosen = calls if form == "every point" else calls[:: max(1, len(calls) // 8)]
+    step = 1 if form == "every point" else max(1, len(calls) // 8)
+    chosen = [c for n, c in enumerate(calls) if n % step == 0 or c[0].startswith("rename")]
     for call, nth, _ in chosen:
         outcome, _ = trial("-e", f"inject={call}:signal=KILL:when={nth}")
         assert outcome == ["killed"]
-    with capsys.disabled():
-        print(f"\n{kind}, first save, KILL: {len(chosen)} of {len(calls)} points")
+    tried = "; ".join(f"{call} {nth}" for call, nth, _ in chosen)
+    record_property("points tried", f"{kind}, first save, KILL: {len(chosen)} of {len(calls)}: {tried}")
