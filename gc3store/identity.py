@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
 from typing import Any, NamedTuple
 
 from gc3store.ids import prefix_for
@@ -82,7 +82,9 @@ class IdentityMap:
         self._by_object: dict[int, Identity] = {}
         self._live: dict[str, Identity] = {}
         self._others: dict[str, list[Identity]] = {}
-        self._undo: list[Callable[[], None]] | None = None
+        #: Functions with the arguments that undo a change. None of these keeps an object alive that
+        #: can be referred to weakly: a long transaction must not pile up all that passed through it.
+        self._undo: list[tuple[Any, ...]] | None = None
 
     def live(self, id_: str) -> Any:
         """Return the live instance of a Persistable's record and its identity, or `None` twice."""
@@ -105,7 +107,8 @@ class IdentityMap:
             if carried is not None and carried.store == store and carried.is_of(obj):
                 if type(carried) is Identity:
                     return carried
-                return self.bind(obj, store, carried.id, carried.revision, None, ())
+                # Not live: what is live here may be newer. It will be when it is saved.
+                return self.bind(obj, store, carried.id, carried.revision, None, (), live=False)
         tracked = self._by_object.get(id(obj))
         return tracked if tracked is not None and tracked() is obj else None
 
@@ -130,7 +133,7 @@ class IdentityMap:
         if not kind.trackable:
             if kind.takes_id:
                 if self._undo is not None:
-                    self._note_undo(obj, kind, id_, id(obj))
+                    self._undo.append((_tell_again, obj, *_told(obj.__dict__)))
                 self._tell(obj, kind, id_)
             return None
         identity = Identity(obj, self._forget)
@@ -142,7 +145,8 @@ class IdentityMap:
         identity.verified = verified
         identity.key = key = id(obj)
         if self._undo is not None:
-            self._note_undo(obj, kind, id_, key)
+            told = _told(obj.__dict__) if kind.takes_id or kind.persistable else None
+            self._undo.append((self._unbind, identity, self._by_object.get(key), self._live.get(id_), told))
         self._by_object[key] = identity
         if kind.persistable:
             obj.__dict__[IDENTITY] = identity
@@ -172,11 +176,7 @@ class IdentityMap:
         """Note that the object was written as `revision`, and is the live instance now."""
         if self._undo is not None:
             before = (identity.revision, identity.checksum, identity.references, identity.verified)
-
-            def undo() -> None:
-                identity.revision, identity.checksum, identity.references, identity.verified = before
-
-            self._undo.append(undo)
+            self._undo.append((self._set_back, identity, before, self._live.get(identity.id)))
         identity.revision = revision
         identity.checksum = checksum
         identity.references = references
@@ -191,7 +191,7 @@ class IdentityMap:
         if kind.persistable and not kind.own_properties and getattr(obj, "changed", None) is True:
             obj.changed = False
             if self._undo is not None:
-                self._undo.append(lambda: setattr(obj, "changed", True))
+                self._undo.append((_mark_changed, weakref.ref(obj)))
 
     def drop(self, id_: str) -> None:
         """Note that the record is gone: its live objects have no ID any more."""
@@ -205,19 +205,21 @@ class IdentityMap:
             if obj is None:
                 continue
             if self._undo is not None:
-                self._undo.append(lambda o=obj, i=gone: self._rebind(o, i))  # type: ignore[misc]
+                self._undo.append((self._rebind, gone))
             _strip(obj, id_)
 
-    def _rebind(self, obj: Any, identity: Identity) -> None:
-        self.bind(
-            obj,
-            identity.store,
-            identity.id,
-            identity.revision,
-            identity.checksum,
-            identity.references,
-            verified=identity.verified,
-        )
+    def _rebind(self, identity: Identity) -> None:
+        obj = identity()
+        if obj is not None:
+            self.bind(
+                obj,
+                identity.store,
+                identity.id,
+                identity.revision,
+                identity.checksum,
+                identity.references,
+                verified=identity.verified,
+            )
 
     def clear(self) -> None:
         """Forget which instances are live: the next load makes new ones."""
@@ -234,35 +236,29 @@ class IdentityMap:
     def rollback(self) -> None:
         """Undo the changes since `begin`."""
         undo, self._undo = self._undo, None
-        for step in reversed(undo or []):
-            step()
+        for function, *args in reversed(undo or []):
+            function(*args)
 
-    def _note_undo(self, obj: Any, kind: Kind, id_: str, key: int) -> None:
-        assert self._undo is not None
-        before = self._by_object.get(key)
-        if before is not None and before() is not obj:
-            before = None
-        live = self._live.get(id_)
-        attributes = dict(obj.__dict__) if kind.takes_id or kind.persistable else None
+    def _unbind(
+        self, identity: Identity, before: Identity | None, live: Identity | None, told: _Told | None
+    ) -> None:
+        self._forget(identity)
+        if live is not None and live() is not None:
+            self._live[identity.id] = live
+        obj = identity()
+        if obj is None:
+            return
+        if before is not None and before() is obj:
+            self._by_object[identity.key] = before
+        if told is not None:
+            _tell_again(obj, *told)
 
-        def undo() -> None:
-            if before is not None:
-                self._by_object[key] = before
-            else:
-                self._by_object.pop(key, None)
-            if kind.persistable:
-                if live is not None:
-                    self._live[id_] = live
-                else:
-                    self._live.pop(id_, None)
-            if attributes is not None:
-                for name in (IDENTITY, "persistent_id", "_id"):
-                    if name in attributes:
-                        obj.__dict__[name] = attributes[name]
-                    else:
-                        obj.__dict__.pop(name, None)
-
-        self._undo.append(undo)
+    def _set_back(self, identity: Identity, before: tuple[Any, ...], live: Identity | None) -> None:
+        identity.revision, identity.checksum, identity.references, identity.verified = before
+        if live is not None and live() is not None:
+            self._live[identity.id] = live
+        elif self._live.get(identity.id) is identity:
+            del self._live[identity.id]
 
     def _forget(self, gone: Any) -> None:
         identity: Identity = gone
@@ -276,6 +272,30 @@ class IdentityMap:
             others[:] = [other for other in others if other is not identity]
             if not others:
                 self._others.pop(identity.id, None)
+
+
+#: What an object's attributes said of its ID before: identity, `persistent_id`, `_id`.
+_Told = tuple[Any, Any, Any]
+_NAMES = (IDENTITY, "persistent_id", "_id")
+
+
+def _told(attributes: dict[str, Any]) -> _Told:
+    get = attributes.get
+    return get(IDENTITY), get("persistent_id"), get("_id")
+
+
+def _tell_again(obj: Any, *told: Any) -> None:
+    for name, value in zip(_NAMES, told, strict=True):
+        if value is not None:
+            obj.__dict__[name] = value
+        else:
+            obj.__dict__.pop(name, None)
+
+
+def _mark_changed(ref: weakref.ref[Any]) -> None:
+    obj = ref()
+    if obj is not None:
+        obj.changed = True
 
 
 def _strip(obj: Any, id_: str) -> None:

@@ -27,7 +27,6 @@ that one.
 from __future__ import annotations
 
 import copyreg
-import inspect
 import io
 import pickle
 import sys
@@ -44,6 +43,7 @@ import xxhash
 from gc3store import persistable
 from gc3store.errors import SaveError, StoreError, UnloadableWarning
 from gc3store.largefile import open_spool
+from gc3store.loadability import Check, check_for
 from gc3store.persistable import IDENTITY, Persistable, construct, new, reference
 
 __all__ = [
@@ -176,44 +176,16 @@ def _as_saved(state: Any) -> Any:
     return state
 
 
-def _reduce_root(obj: Any) -> tuple[Any, ...]:
+def _for_shells(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return how a Persistable that refers to others is written at the root of its payload.
 
     In a form whose first step makes the empty instance by a function of ours, so that
     a reader can put one there that it made before: see `make_shell`.
     """
-    function, args, *rest = _reduce_leaf(obj)
+    function, args, *rest = reduced
     if function is copyreg.__newobj__:  # type: ignore[attr-defined]
         return (new, args, *rest)
     return (construct, (function, *args), *rest)
-
-
-def _why_unloadable(cls: type) -> Callable[[Any], bool] | None:
-    """Return a check for classes whose instances pickle, yet may fail to unpickle."""
-    if not inherits(cls, "__reduce_ex__", object):
-        return None
-    if issubclass(cls, BaseException):
-        if inherits(cls, "__reduce__", BaseException) and isinstance(cls.__init__, types.FunctionType):
-            # Unpickling calls the class with `args`, which the constructor may not take.
-            signature = inspect.signature(cls.__init__)
-            return lambda obj: not _binds(signature, obj, *obj.args)
-    elif (
-        inherits(cls, "__reduce__", object)
-        and isinstance(cls.__new__, types.FunctionType)
-        and not hasattr(cls, "__getnewargs__")
-        and not hasattr(cls, "__getnewargs_ex__")
-        and not _binds(inspect.signature(cls.__new__), cls)
-    ):
-        return lambda _: True
-    return None
-
-
-def _binds(signature: inspect.Signature, *args: Any) -> bool:
-    try:
-        signature.bind(*args)
-    except TypeError:
-        return False
-    return True
 
 
 # Writing.
@@ -333,6 +305,7 @@ class Encoder:
         self._buffers: list[memoryview] = []
         self._targets: list[Any] = []
         self._warnings: list[str] = []
+        self._checks: dict[type, Check] = {}  # for classes of Persistables
         self._root: Any = None
         self._pickler = pickle.Pickler(self, _PROTOCOL, buffer_callback=self._take_buffer)
         self._state = (-1, -1)
@@ -392,42 +365,44 @@ class Encoder:
         if issubclass(cls, type):
             return copyreg.dispatch_table.get(cls)
         if is_persistable(cls):
+            if (check := check_for(cls)) is not None:
+                self._checks[cls] = check
             return self._reduce_unreferring
         if cls.__module__ == "__main__":
             raise _CloudpickleNeededError
         for_payload = getattr(cls, "_reduce_for_payload", None)
         if for_payload is not None:
             return for_payload  # type: ignore[no-any-return]
+        reduce: Callable[[Any], Any] = _plain_reduce
         if cls in _tagged:
-            return _reduce_tagged
-        if cls in copyreg.dispatch_table:
+            reduce = _reduce_tagged
+        elif cls in copyreg.dispatch_table:
             return copyreg.dispatch_table[cls]
-        unloadable = _why_unloadable(cls)
-        if unloadable is not None:
+        check = check_for(cls)
+        return reduce if check is None else lambda obj: self._checked(obj, reduce(obj), check)
 
-            def reduce_checked(obj: Any) -> Any:
-                self._note_unloadable(obj, unloadable)
-                return _plain_reduce(obj)
-
-            return reduce_checked
-        return _plain_reduce
-
-    def _note_unloadable(self, obj: Any, unloadable: Callable[[Any], bool]) -> None:
-        if unloadable(obj):
+    def _checked(self, obj: Any, reduced: Any, check: Check) -> Any:
+        """Return how an object is written, with a warning if it would not load again."""
+        reduced, reason = check(reduced)
+        if reason is not None:
             cls = type(obj)
             self._warnings.append(
-                f"This {cls.__module__}.{cls.__qualname__} will probably not load again: its constructor "
-                f"needs arguments that pickle does not keep; give the class a __reduce__ method."
+                f"This {cls.__module__}.{cls.__qualname__} will probably not load again: {reason}."
             )
+        return reduced
 
     def _reduce_unreferring(self, obj: Any) -> Any:
         if obj is self._root:
-            return _reduce_leaf(obj)
+            reduced = _reduce_leaf(obj)
+            check = self._checks.get(type(obj))
+            return reduced if check is None else self._checked(obj, reduced, check)
         return self._reduce_persistable(obj)
 
     def _reduce_persistable(self, obj: Any) -> Any:
         if obj is self._root:
-            return _reduce_root(obj)
+            reduced = _reduce_leaf(obj)
+            check = self._checks.get(type(obj))
+            return _for_shells(reduced if check is None else self._checked(obj, reduced, check))
         # The pickler's memo sees to it that this is asked once for each object.
         targets = self._targets
         targets.append(obj)
@@ -491,7 +466,7 @@ def _value_pickler_class(base: Any) -> Any:
             def __init__(self, file: Any, take_buffer: Any, encoder: Encoder) -> None:
                 super().__init__(file, protocol=_PROTOCOL, buffer_callback=take_buffer)
                 self._encoder = encoder
-                self._checks: dict[type, Callable[[Any], bool] | None] = {}
+                self._checks: dict[type, Check | None] = {}
 
             def reducer_override(self, obj: Any) -> Any:
                 cls = type(obj)
@@ -502,14 +477,15 @@ def _value_pickler_class(base: Any) -> Any:
                     # written before must not differ from the same one written after.
                     copyreg._slotnames(obj)  # type: ignore[attr-defined]
                 else:
-                    if cls not in self._checks:
-                        self._checks[cls] = _why_unloadable(cls)
-                    if (unloadable := self._checks[cls]) is not None:
-                        self._encoder._note_unloadable(obj, unloadable)
                     if is_persistable(cls):
                         return self._encoder._reduce_persistable(obj)
                     if hasattr(cls, "_reduce_for_payload"):
                         return cls._reduce_for_payload(obj)
+                    if cls not in self._checks:
+                        self._checks[cls] = check_for(cls)
+                    check = self._checks[cls]
+                    if check is not None:
+                        return self._encoder._checked(obj, _reduce_tagged(obj), check)
                     if cls in _tagged:
                         return _reduce_tagged(obj)
                 return super().reducer_override(obj)

@@ -123,6 +123,83 @@ class Misfit(Exception):
         self.code = code
 
 
+class NeedsArguments:
+    """Made by a constructor whose argument pickle does not know."""
+
+    def __new__(cls, value):
+        made = super().__new__(cls)
+        made.value = value
+        return made
+
+
+class SetOfOneKind(set):
+    """A set that is made with more than its members."""
+
+    def __init__(self, members, kind):
+        super().__init__(members)
+        self.kind = kind
+
+
+class Delegating:
+    """Looks for its own attributes by itself before it has any."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+class PersistableDelegating(Delegating, Persistable):
+    """The same as a record of its own."""
+
+
+class DelegatingWell(Delegating):
+    """Knows that there may be nothing to look into yet."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+
+class Unchangeable:
+    """Refuses to have its slots set, also by pickle."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        object.__setattr__(self, "value", value)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} cannot be changed")
+
+
+class Counting(list):
+    """Counts in an attribute, which pickle sets when the items are there."""
+
+    def __init__(self, items):
+        self.count = 0
+        super().__init__()
+        self.extend(items)
+
+    def extend(self, items):
+        self.count += len(items)
+        super().extend(items)
+
+
+class Filtering(dict):
+    """Asks an attribute what it takes, which pickle sets when the items are there."""
+
+    def __init__(self, items):
+        self.refused = set()
+        super().__init__(items)
+
+    def __setitem__(self, key, value):
+        if key not in self.refused:
+            super().__setitem__(key, value)
+
+
 class Slots:
     __slots__ = ("a", "b")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import datetime as dt
+import decimal
 import functools
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -10,9 +14,10 @@ import warnings
 
 import pytest
 
-from gc3store import UnloadableWarning, UnpicklableError, make_store
+from gc3store import LoadError, UnloadableWarning, UnpicklableError, make_store
 from gc3store.testing import Point, in_fresh_process
 
+from . import samples
 from .samples import Misfit
 
 
@@ -128,6 +133,45 @@ class TestWhatWouldNotLoad:
             with pytest.raises(UnloadableWarning):
                 store.save(Misfit(3, "reason"))
         assert store.list() == []
+
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda: samples.NeedsArguments(1), "its constructor needs arguments"),
+            (lambda: samples.SetOfOneKind({1, 2}, "integers"), "its constructor needs arguments"),
+            (lambda: samples.Delegating(Point(1)), "its __getattr__ fails"),
+            (lambda: samples.Unchangeable(1), "its __setattr__ does not take"),
+            (lambda: samples.Counting([1, 2]), "its items are put in before"),
+            (lambda: samples.Filtering({"a": 1}), "its items are put in before"),
+            (lambda: samples.PersistableDelegating(Point(1)), "its __getattr__ fails"),
+        ],
+    )
+    @pytest.mark.parametrize("wrap", [lambda obj: obj, lambda obj: [obj], lambda obj: (lambda: 1, obj)])
+    def test_is_found_whatever_the_reason(self, store, make, reason, wrap):
+        with pytest.warns(UnloadableWarning, match=reason):
+            id_ = store.save(wrap(make()))
+        with pytest.raises(LoadError):
+            store.load(id_, fresh=True)
+
+    @pytest.mark.parametrize(
+        "obj",
+        [
+            samples.DelegatingWell(Point(1)),
+            samples.ListLike([1, 2]),
+            samples.DictLike(a=1),
+            samples.OwnSetattr(),
+            collections.Counter("abca"),
+            pathlib.PurePosixPath("/a"),
+            dt.datetime(2024, 1, 2, tzinfo=dt.UTC),
+            decimal.Decimal("1.5"),
+        ],
+        ids=lambda obj: type(obj).__name__,
+    )
+    def test_does_not_concern_what_does_load(self, store, obj):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UnloadableWarning)
+            id_ = store.save(obj)
+        assert type(store.load(id_, fresh=True)) is type(obj)
 
     def test_does_not_concern_ordinary_exceptions(self, store):
         for error in (
