@@ -70,6 +70,7 @@ class CatalogueIndex(ABC):
         self._order: list[str] = []
         self._records: dict[str, Record] = {}
         self._loaded = False
+        self._unsaved: set[str] = set()  # IDs of entries that changed since they were last saved
 
     def ids(self) -> list[str]:
         """Return all IDs, the lowest number first."""
@@ -125,6 +126,7 @@ class CatalogueIndex(ABC):
         """Forget everything."""
         with self._lock:
             self._entries, self._records, self._order = {}, {}, []
+            self._unsaved = set()
             self._modified = -1
             self._loaded = False
 
@@ -160,12 +162,15 @@ class CatalogueIndex(ABC):
             self._load_cache()
             if modified == self._modified:
                 return
-        changed = self._walk()
+        self._unsaved |= self._walk()
         if any("error" in entry for _, entry in self._entries.values()):
             settled = False  # it may have been read while it was being written
         self._modified = modified if settled else -1
-        if len(self._order) >= _WORTHWHILE and (changed or self._modified != -1):
-            self._save_cache(changed)
+        # As long as it goes on changing, writing down each little change would take longer than
+        # reading a few entries again.
+        if len(self._order) >= _WORTHWHILE and (settled or len(self._unsaved) > len(self._order) // 10):
+            self._save_cache(self._unsaved)
+            self._unsaved = set()
 
     def _walk(self) -> set[str]:
         """Bring the entries up to date; return the IDs of those that changed."""

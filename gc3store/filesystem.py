@@ -8,6 +8,8 @@ Layout of a store's directory
     The store's UUID and the version of this layout.
 ``.gc3store/next-27``
     An empty file whose name says which number is the next to be given out.
+``.gc3store/no-references``
+    An empty file, as long as no record has ever referred to another.
 ``.gc3store/data/``
     Payloads of a megabyte or more, one file each, named in the record.
 ``.gc3store/environments/``
@@ -48,6 +50,7 @@ from gc3store.engine import RecordStore
 from gc3store.environment import environment_text
 from gc3store.errors import (
     ClosedStoreError,
+    CorruptRecordError,
     InvalidURLError,
     OptionError,
     ReadOnlyError,
@@ -70,7 +73,7 @@ from gc3store.files import (
 )
 from gc3store.ids import check_id, make_id, number_of
 from gc3store.payload_file import PayloadFile, attached, pieces
-from gc3store.primitives import Draft, Stored, check_revision, corrupt, not_found, reopened
+from gc3store.primitives import Draft, Stored, check_revision, corrupt, not_found, reopened, replaced
 from gc3store.record import Query, Record
 from gc3store.recordfile import Damaged
 from gc3store.serialization import STEP, Source
@@ -237,6 +240,7 @@ class FilesystemStore(RecordStore):
             about = {"uuid": str(uuid_module.uuid4()), "version": _VERSION}
             write_file(os.path.join(draft, "store.json"), [json.dumps(about).encode()])
             write_file(os.path.join(draft, "next-1"), [])
+            write_file(os.path.join(draft, "no-references"), [])
             if self.durable:
                 sync_file(os.path.join(draft, "store.json"))
                 sync_directory(draft)
@@ -374,7 +378,8 @@ class FilesystemStore(RecordStore):
             plain = head.flags & recordfile.PLAIN != 0
             if head.flags & recordfile.DETACHED:
                 payload = PayloadFile(self._data_file(entry), id_, head, entry.get("buffers", ()))
-                return Stored(id_, head.revision, references, None, lambda: self._open_payload(payload))
+                revision = head.revision
+                return Stored(id_, revision, references, None, lambda: self._open_payload(payload, revision))
             sizes = entry.get("buffers")
             stop = head.end + (
                 recordfile.payload_size(head.stream_size, sizes) if sizes else head.stream_size
@@ -395,9 +400,14 @@ class FilesystemStore(RecordStore):
 
         return Stored(id_, head.revision, references, head.checksum, open_)
 
-    def _open_payload(self, payload: PayloadFile) -> Source:
+    def _open_payload(self, payload: PayloadFile, revision: int) -> Source:
         try:
             return payload.open(getattr(self._mapping, "mode", None))
+        except CorruptRecordError as error:
+            # Whoever replaces a record removes the payload that it had.
+            if self._revisions([payload.id]).get(payload.id) == revision:
+                raise
+            raise replaced(payload.id) from error
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
@@ -516,6 +526,8 @@ class FilesystemStore(RecordStore):
         try:
             for draft in drafts:
                 self._ensure_environment(draft.fields["environment"])
+            if not self._referring and any(draft.references for draft in drafts):
+                self._note_references()
             if fresh:
                 first = self._allocate(len(fresh))
                 for number, draft in enumerate(fresh, first):
@@ -583,6 +595,8 @@ class FilesystemStore(RecordStore):
             self._next = self._find_next()  # others may have gone on
             if number_of(id_) >= max(self._next, self._floor):
                 return False
+        if draft.references:
+            self._note_references()
         with locked(self._lock_of(id_)):
             if any(number_of(other) == number_of(id_) for other in self._index.ids_in_directory()):
                 return False
@@ -836,7 +850,21 @@ class FilesystemStore(RecordStore):
             return len(self._index.ids())
         return super().count(query)
 
+    _referring = False  # whether it is certain that some record refers to another, or did
+
+    def _note_references(self) -> None:
+        """Let everybody know that records may refer to each other, before one is there that does."""
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._private}/no-references")
+            if self.durable:
+                sync_directory(self._private)
+        self._referring = True
+
     def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
+        if not self._referring:
+            if os.path.exists(f"{self._private}/no-references"):
+                return {}
+            self._referring = True
         found: dict[str, builtins.list[str]] = {}
         wanted = set(ids)
         for id_, references in self._index.references():

@@ -15,12 +15,15 @@ from gc3store.identity import kind_of
 from gc3store.ids import check_id
 from gc3store.memory import many_objects
 from gc3store.placeholder import MissingReference, faithful, keep_original
-from gc3store.primitives import Primitives, Stored, corrupt, not_found
+from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found
 from gc3store.progress import progress
 from gc3store.saving import BATCH
 from gc3store.serialization import checksum_of, decode, encode, inherits, make_shell
 
 __all__ = ["Loading"]
+
+#: How often what was replaced while it was being read is read again.
+_AGAIN = 20
 
 
 class Loading(Primitives):
@@ -64,8 +67,16 @@ class Loading(Primitives):
         Unpickling runs code that the stored bytes name; `describe` and `table` do not.
         """
         id_ = check_id(id_)
-        if missing != "error":
-            return self._load_with_placeholders(id_, missing)
+        for _ in range(_AGAIN):
+            try:
+                if missing != "error":
+                    return self._load_with_placeholders(id_, missing)
+                return self._load_one(id_, fresh=fresh)
+            except ReplacedError:  # once more, as it is by now
+                continue
+        return self._load_one(id_, fresh=fresh)
+
+    def _load_one(self, id_: str, *, fresh: bool) -> Any:
         stored = self._fetch(id_)
         if stored.references is not None and not stored.references:
             with self._lock:
@@ -105,7 +116,12 @@ class Loading(Primitives):
             with self._lock:
                 records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
                 graphs = [id_ for id_, stored in records.items() if stored.references != ()]
-                loaded = self._load_graph(graphs, fresh=False) if graphs else {}
+                loaded = {}
+                if graphs:
+                    try:
+                        loaded = self._load_graph(graphs, fresh=False)
+                    except ReplacedError:
+                        loaded = {id_: self.load(id_) for id_ in graphs}
             for id_ in batch:
                 if id_ in loaded:
                     yield loaded[id_]
@@ -116,8 +132,11 @@ class Loading(Primitives):
                 with self._lock:
                     obj, identity = self._identities.live(id_)
                     if identity is None or identity.revision != stored.revision:
-                        obj = self._decode(stored, ())
-                        self._bind_loaded(obj, stored, live=True)
+                        try:
+                            obj = self._decode(stored, ())
+                            self._bind_loaded(obj, stored, live=True)
+                        except ReplacedError:
+                            obj = self.load(id_)
                 yield obj
 
     def _load_graph(self, roots: builtins.list[str], *, fresh: bool) -> dict[str, Any]:

@@ -15,7 +15,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.catalogue import to_microseconds
-from gc3store.errors import ConflictError, CorruptRecordError, ObjectNotFoundError, ReadOnlyError
+from gc3store.errors import (
+    ConflictError,
+    CorruptRecordError,
+    ObjectNotFoundError,
+    ReadOnlyError,
+    StoreUnavailableError,
+)
 from gc3store.identity import IdentityMap
 from gc3store.persistable import Identity
 from gc3store.record import FIELDS, Query, Record
@@ -27,9 +33,23 @@ if TYPE_CHECKING:
     from gc3store.gc3pie.session import SessionDirectory
     from gc3store.placeholder import Placeholders
 
-__all__ = ["Draft", "Primitives", "Stored", "check_revision", "corrupt", "not_found", "reopened"]
+__all__ = [
+    "Draft",
+    "Primitives",
+    "ReplacedError",
+    "Stored",
+    "check_revision",
+    "corrupt",
+    "not_found",
+    "reopened",
+    "replaced",
+]
 
 _S = TypeVar("_S", bound=Store)
+
+
+class ReplacedError(StoreUnavailableError):
+    """A record was replaced, or removed, between asking for it and reading its payload."""
 
 
 class Draft:
@@ -309,6 +329,11 @@ def not_found(id_: str) -> ObjectNotFoundError:
 def corrupt(id_: str, reason: str) -> CorruptRecordError:
     """Return the error for a record whose bytes are damaged."""
     return CorruptRecordError(f"The record of {id_} is damaged: {reason}; restore it from a backup.", id=id_)
+
+
+def replaced(id_: str) -> ReplacedError:
+    """Return the error for a record that is not any more what it was when it was asked for."""
+    return ReplacedError(f"{id_} was replaced while it was being read; load it again.", id=id_)
 
 
 def check_revision(id_: str, expected: int | None, found: int | None) -> None:

@@ -12,6 +12,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from gc3store import ConflictError, ObjectNotFoundError, make_store
@@ -162,6 +163,30 @@ def _read_graphs(url, id_, end):
         root = store.load(id_)
         assert all(isinstance(link, Node) for link in root.links)
         seen += 1
+    store.close()
+    return seen
+
+
+def test_large_objects_are_read_whole_while_they_are_replaced(place):
+    store = place.open(durable=False)
+    ids = [store.save(np.full(400_000, 0)) for _ in range(2)]  # not in one piece with their records
+    reader = FreshProcess(_read_arrays, place.url, ids, time.time() + 1.5)
+    end = time.time() + 1.5
+    i = 0
+    while time.time() < end or i < 10:
+        i += 1
+        for id_ in ids:
+            store.replace(id_, np.full(400_000, i))
+    assert reader.result() > 0
+
+
+def _read_arrays(url, ids, end):
+    store = make_store(url, read_only=True)
+    seen = 0
+    while time.time() < end or not seen:
+        for array in [store.load(ids[0]), *store.load_many(ids)]:
+            assert (array == array[0]).all()
+            seen += 1
     store.close()
     return seen
 

@@ -277,6 +277,19 @@ class TestWorkers:
                 store.save(job)
         assert [store.load(id_, fresh=True).state for id_ in ids] == ["DONE"] * 3
 
+    def test_an_outdated_copy_that_comes_back_is_not_taken_for_the_live_one(self, place):
+        store = place.open()
+        job = Job("a")
+        id_ = store.save(job)
+        outdated = pickle.dumps(job)
+        job.state = "RUNNING"
+        store.save(job)
+        back = pickle.loads(outdated)
+        back.state = "NEW"
+        with pytest.raises(ConflictError):
+            store.save(back)
+        assert store.load(id_) is job
+
     def test_a_job_saved_by_the_worker_is_not_forked_here(self, place):
         store = place.open()
         job = Job("a")
@@ -468,6 +481,47 @@ class TestTransactions:
         assert store.load(id_, fresh=True).value == "changed"
         store.save(new)
         assert store.list() == [id_, new.persistent_id]
+
+    def test_objects_that_passed_through_a_transaction_are_not_kept_alive(self, store):
+        store.save(0)
+        kept = Node(["kept"])
+        store.save(kept)
+        with store.transaction():
+            gone = Node(["large"], Node("part"))
+            part = weakref.ref(gone.links[0])
+            store.save(gone)
+            gone = weakref.ref(gone)
+            kept.value = Node("was here")
+            store.save(kept)
+            value = weakref.ref(kept.value)
+            kept.value = None
+            gc.collect()
+            assert (gone(), part(), value()) == (None, None, None)
+
+    def test_what_was_live_before_is_live_after_a_transaction_that_was_given_up(self, store):
+        if not store.atomic_batches:
+            pytest.skip("what a directory has written stays written")
+        node = Node("old")
+        id_ = store.save(node)
+        other = store.load(id_, fresh=True)
+        other.value = "other"
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            store.save(other)
+            raise ZeroDivisionError
+        assert store.load(id_) is node
+
+    def test_numbers_given_out_in_one_that_was_given_up(self, place):
+        store, other = place.open(), place.open()
+        first = store.save([1])
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            store.save([2])
+            raise ZeroDivisionError
+        ids = [first, store.save([3]), other.save([4]), store.save([5]), other.save([6])]
+        other.remove(ids.pop())
+        store.close()
+        ids.append(other.save([7]))
+        assert len(set(ids)) == 5
+        assert set(ids) <= set(other.list())
 
     def test_nested_transactions_are_one(self, store):
         with store.transaction():

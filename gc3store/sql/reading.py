@@ -8,35 +8,19 @@ from typing import Any
 
 import xxhash
 
-from gc3store.errors import CorruptRecordError, StoreUnavailableError
+from gc3store.errors import CorruptRecordError
 from gc3store.ids import number_of
 from gc3store.largefile import open_spool
 from gc3store.memory import room_for
-from gc3store.primitives import Stored, corrupt, not_found
+from gc3store.primitives import Stored, corrupt, not_found, replaced
 from gc3store.serialization import SPOOL, Source
 from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
 
 __all__ = ["SqlReading"]
 
-#: How often a payload is read again that was replaced while it was being read.
-_AGAIN = 20
-
-
-class _ReplacedError(StoreUnavailableError):
-    """A payload in chunks was replaced between asking for it and reading it."""
-
 
 class SqlReading(SqlWriting):
     """A store as far as payloads are read."""
-
-    def load(self, id_: str, *, fresh: bool = False, missing: str = "error") -> Any:
-        """Return the object with ID `id_`; see `RecordStore.load`."""
-        for _ in range(_AGAIN):
-            try:
-                return super().load(id_, fresh=fresh, missing=missing)
-            except _ReplacedError:
-                continue
-        return super().load(id_, fresh=fresh, missing=missing)
 
     def _fetch(self, id_: str) -> Stored:
         if self._uuid is None and self.uuid is None:
@@ -81,14 +65,14 @@ class SqlReading(SqlWriting):
         """Read a payload that is cut into chunks, in one state of the database."""
         with self._snapshot():
             if self._revisions([id_]).get(id_) != revision:
-                raise _ReplacedError(f"{id_} was replaced while it was being read; load it again.")
+                raise replaced(id_)
             try:
                 return self._run(lambda connection: self._read_chunks(connection, id_, row))
             except CorruptRecordError:
                 if self._revisions([id_]).get(id_) == revision:
                     raise
                 # Within a step, what others do shows between two statements.
-                raise _ReplacedError(f"{id_} was replaced while it was being read; load it again.") from None
+                raise replaced(id_) from None
 
     def _read_chunks(self, connection: Any, id_: str, row: Any) -> Source:
         _, _, flags, checksum, stream_size, buffers, _ = row

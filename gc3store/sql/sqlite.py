@@ -29,6 +29,21 @@ _NETWORK = {
 }  # fmt: skip
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that remembers which number it gave out last.
+
+    Attributes
+    ----------
+    last : tuple of int and int
+        The version that the database had for this connection then, and the number.
+    version : int
+        The version it has.
+    """
+
+    last = (-1, 0)
+    version = -1
+
+
 class SQLite(Backend):
     """A database in a file.
 
@@ -70,11 +85,18 @@ class SQLite(Backend):
             mode += "&immutable=1"
         name = f"file:{quote(self.path)}?mode={mode}"
         connection = sqlite3.connect(
-            name, uri=True, timeout=self.timeout, isolation_level=None, check_same_thread=False
+            name,
+            uri=True,
+            timeout=self.timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
         )
         connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
         # Some builds overwrite what is removed, which makes removing as slow as saving.
         connection.execute("PRAGMA secure_delete=OFF")
+        # A write-ahead log that a very large step made grow does not stay so large.
+        connection.execute("PRAGMA journal_size_limit=67108864")
         connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
         return connection
 
@@ -191,12 +213,26 @@ class SQLite(Backend):
 
     def allocate(self, connection: Any, statements: Statements, count: int) -> Sequence[int]:
         """Return the numbers that follow the highest one; nobody else can write meanwhile."""
-        last = connection.execute(statements.last_number).fetchone()[0]
+        last = self.last_number(connection, statements)
+        connection.last = connection.version, last + count
         return range(last + 1, last + 1 + count)
 
     def last_number(self, connection: Any, statements: Statements) -> int:
-        """Return the highest number that was given out."""
-        return int(connection.execute(statements.last_number).fetchone()[0])
+        """Return the highest number that was given out.
+
+        What this connection gave out last, as long as no other has written anything.
+        """
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        known, last = connection.last
+        if known != version:
+            last = int(connection.execute(statements.last_number).fetchone()[0])
+        connection.version = version
+        return int(last)
+
+    def rollback(self, connection: Any) -> None:
+        """End a transaction, and undo what was done; also that numbers were given out."""
+        connection.last = (-1, 0)
+        super().rollback(connection)
 
     def retire(self, connection: Any, statements: Statements, number: int) -> None:
         """Note a number whose record will not show any more that it was given out."""
