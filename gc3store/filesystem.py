@@ -379,7 +379,14 @@ class FilesystemStore(RecordStore):
             if head.flags & recordfile.DETACHED:
                 payload = PayloadFile(self._data_file(entry), id_, head, entry.get("buffers", ()))
                 revision = head.revision
-                return Stored(id_, revision, references, None, lambda: self._open_payload(payload, revision))
+                return Stored(
+                    id_,
+                    revision,
+                    references,
+                    None,
+                    b"",
+                    opener=lambda: self._open_payload(payload, revision),
+                )
             sizes = entry.get("buffers")
             stop = head.end + (
                 recordfile.payload_size(head.stream_size, sizes) if sizes else head.stream_size
@@ -390,15 +397,14 @@ class FilesystemStore(RecordStore):
             raise corrupt(id_, str(error)) from error
         view = memoryview(data)[head.end :]
         if not sizes:
-            source = Source(view, plain=plain)
-            return Stored(id_, head.revision, references, head.checksum, lambda: source)
+            return Stored(id_, head.revision, references, head.checksum, view, plain=plain)
 
         def open_() -> Source:
             places = zip(recordfile.offsets(head.stream_size, sizes), sizes, strict=True)
             buffers = [bytearray(view[start : start + size]) for start, size in places]
             return Source(view[: head.stream_size], buffers, plain=plain)
 
-        return Stored(id_, head.revision, references, head.checksum, open_)
+        return Stored(id_, head.revision, references, head.checksum, view, opener=open_)
 
     def _open_payload(self, payload: PayloadFile, revision: int) -> Source:
         try:

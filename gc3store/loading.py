@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from typing import Any
 
+from gc3store.batches import Batches
 from gc3store.errors import DanglingReferenceError, LoadError, OptionError, StoreError
 from gc3store.finding import finder_for
 from gc3store.graph import components, reaching
@@ -17,7 +17,6 @@ from gc3store.memory import many_objects
 from gc3store.placeholder import MissingReference, faithful, keep_original
 from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found
 from gc3store.progress import progress
-from gc3store.saving import BATCH
 from gc3store.serialization import checksum_of, decode, encode, inherits, make_shell
 
 __all__ = ["Loading"]
@@ -111,10 +110,11 @@ class Loading(Primitives):
         return self._load_batches(wanted)
 
     def _load_batches(self, wanted: builtins.list[str]) -> Iterator[Any]:
-        source = iter(progress(wanted, "loading"))
-        while batch := builtins.list(islice(source, BATCH)):
+        batches = Batches(progress(wanted, "loading"))
+        for batch in batches:
             with self._lock:
                 records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
+                batches.weigh(sum(stored.size for stored in records.values()))
                 graphs = [id_ for id_, stored in records.items() if stored.references != ()]
                 loaded = {}
                 if graphs:

@@ -97,7 +97,7 @@ class Draft:
         return tuple(r if isinstance(r, str) else str(r.id) for r in self.references)
 
 
-class Stored:
+class Stored(Source):
     """A record as a store hands it over for loading.
 
     Attributes
@@ -111,11 +111,11 @@ class Stored:
         another step, and there are some.
     checksum : bytes or None
         What the payload's checksum must be; `None` where it need not be verified.
-    open : callable
-        Returns the payload.
+    size : int
+        How many bytes of its payload are in memory.
     """
 
-    __slots__ = ("checksum", "id", "open", "references", "revision")
+    __slots__ = ("_opener", "checksum", "id", "references", "revision", "size")
 
     def __init__(
         self,
@@ -123,13 +123,24 @@ class Stored:
         revision: int,
         references: tuple[str, ...] | None,
         checksum: bytes | None,
-        open_: Callable[[], Source],
+        stream: bytes | memoryview,
+        *,
+        plain: bool = False,
+        opener: Callable[[], Source] | None = None,
     ) -> None:
         self.id = id_
         self.revision = revision
         self.references = references
         self.checksum = checksum
-        self.open = open_
+        self.stream = stream
+        self.size = len(stream)
+        self.plain = plain
+        self.buffers = self.persistent = None
+        self._opener = opener
+
+    def open(self) -> Source:
+        """Return the payload: itself, unless there is more to it than a stream that is in memory."""
+        return self if self._opener is None else self._opener()
 
 
 class Primitives(Store):

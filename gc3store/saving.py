@@ -7,9 +7,10 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
+from gc3store.batches import Batches
 from gc3store.environment import current_environment
 from gc3store.errors import OptionError, StoreError, UnloadableWarning, UnpicklableError
 from gc3store.finding import finder_for
@@ -25,12 +26,7 @@ from gc3store.record import Query
 from gc3store.serialization import Encoded, decode, encode
 from gc3store.store import KEEP, _Keep
 
-__all__ = ["BATCH", "Saving"]
-
-#: How many records are handled at a time in bulk operations: enough for a round
-#: trip not to matter, few enough to fit in memory.
-BATCH = 1000
-
+__all__ = ["Saving"]
 
 _NO_LABELS: dict[str, Any] = {"name": KEEP, "tags": KEEP, "prefix": None, "origin": None}
 
@@ -81,7 +77,7 @@ class Saving(Primitives):
         """
         labels = self._labels(name, tags, prefix, origin)
         with self._lock:
-            return self._save([obj], labels)[0]
+            return self._save([obj], labels)[0][0]
 
     def save_many(self, objs: Iterable[Any]) -> builtins.list[str]:
         """Save several objects as one step, and return their IDs in the same order.
@@ -89,11 +85,12 @@ class Saving(Primitives):
         In a directory each record is a step of its own.
         """
         ids: list[str] = []
-        labels = self._labels(KEEP, KEEP, None, None)
         with self.transaction():
-            source = iter(progress(objs, "saving"))
-            while batch := builtins.list(islice(source, BATCH)):
-                ids += self._save(batch, labels)
+            batches = Batches(progress(objs, "saving"))
+            for batch in batches:
+                saved, size = self._save(batch, _NO_LABELS)
+                ids += saved
+                batches.weigh(size)
         return ids
 
     def replace(
@@ -168,7 +165,7 @@ class Saving(Primitives):
         with self._lock:
             self._check_writable()
             if kind_of(type(obj)).persistable:
-                return self._save([obj], labels)[0]
+                return self._save([obj], labels)[0][0]
             newest = next(self._catalogue(Query.build({"name": name}, order="-number", limit=1)), None)
             identity = self._identities.identity_of(obj, self.uuid)
             if identity is not None and (
@@ -235,7 +232,8 @@ class Saving(Primitives):
             "prefix": check_prefix(prefix) if prefix is not None else None,
         }
 
-    def _save(self, objs: builtins.list[Any], labels: dict[str, Any]) -> builtins.list[str]:
+    def _save(self, objs: builtins.list[Any], labels: dict[str, Any]) -> tuple[builtins.list[str], int]:
+        """Save objects as one step; return their IDs, and the bytes of all payloads that were made."""
         self._check_writable()
         uuid = self.uuid
         identity_of = self._identities.identity_of
@@ -255,7 +253,7 @@ class Saving(Primitives):
                 self._confirm([draft for draft in unique if not draft.revision], labels)
                 if drafts:
                     self._write_and_settle(drafts, drafts)
-        return [draft.id for draft in roots]  # type: ignore[misc]
+        return [draft.id for draft in roots], sum(draft.encoded.size for draft in known.values())  # type: ignore[misc]
 
     def _write_and_settle(self, drafts: builtins.list[Draft], settled: builtins.list[Draft]) -> None:
         """Write records as one step, and tell the objects of `settled` which they are."""

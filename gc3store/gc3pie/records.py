@@ -51,7 +51,7 @@ class _Stored(Stored):
     __slots__ = ("data",)
 
     def __init__(self, id_: str, data: bytes, references: tuple[str, ...]) -> None:
-        super().__init__(id_, fingerprint(data), references, None, self._converted)
+        super().__init__(id_, fingerprint(data), references, None, data, opener=self._converted)
         self.data = data
 
     def _converted(self) -> Source:
@@ -137,7 +137,9 @@ class GC3PieRecords(RecordStore):
             return super()._decode(stored, references, shell=shell, shell_only=shell_only)
         # As it is: only members of a circle must be in a form that shells can be put in.
         source = Source(stored.data, persistent=stored.references)
-        plain = Stored(stored.id, stored.revision, stored.references, None, lambda: source)
+        plain = Stored(
+            stored.id, stored.revision, stored.references, None, stored.data, opener=lambda: source
+        )
         try:
             return super()._decode(plain, references)
         except LoadError:

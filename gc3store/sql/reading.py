@@ -44,11 +44,13 @@ class SqlReading(SqlWriting):
         references = None if flags & REFERS else ()
         plain = bool(flags & PLAIN)
         if flags & CHUNKED:
-            return Stored(id_, revision, references, None, lambda: self._open_chunks(id_, revision, row))
+            return Stored(
+                id_, revision, references, None, b"", opener=lambda: self._open_chunks(id_, revision, row)
+            )
         if buffers is None:
             if len(data) != stream_size:
                 raise corrupt(id_, f"it is {len(data)} bytes long and should be {stream_size}")
-            return Stored(id_, revision, references, checksum, lambda: Source(data, plain=plain))
+            return Stored(id_, revision, references, checksum, data, plain=plain)
 
         def open_() -> Source:
             position, parts = stream_size, []
@@ -59,7 +61,7 @@ class SqlReading(SqlWriting):
                 raise corrupt(id_, f"it is {len(data)} bytes long and should be {position}")
             return Source(data[:stream_size], parts, plain=plain)
 
-        return Stored(id_, revision, references, checksum, open_)
+        return Stored(id_, revision, references, checksum, data, opener=open_)
 
     def _open_chunks(self, id_: str, revision: int, row: Any) -> Source:
         """Read a payload that is cut into chunks, in one state of the database."""
