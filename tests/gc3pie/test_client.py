@@ -14,6 +14,7 @@ import gc3store.gc3pie
 from gc3store import FilesystemStore, Persistable, SqlStore, make_store
 from gc3store.errors import ObjectNotFoundError
 from gc3store.gc3pie.directory import GC3PieDirectory
+from tests import servers
 
 HERE = Path(__file__).parent
 
@@ -25,13 +26,16 @@ def installed(samples):
     gc3store.gc3pie.uninstall()
 
 
-@pytest.fixture(params=["directory", "database"])
+@pytest.fixture(params=["directory", "database", *servers.KINDS])
 def session(request, installed):
     from gc3libs.session import Session
 
-    path = installed / "new"
-    place = None if request.param == "directory" else f"sqlite://{installed}/new.db"
-    return Session(str(path), store_or_url=place)
+    path = str(installed / "new")
+    if request.param in servers.KINDS:
+        with servers.database(request.param) as url:
+            yield Session(path, store_or_url=url)
+    else:
+        yield Session(path, store_or_url=None if request.param == "directory" else f"sqlite://{path}.db")
 
 
 def reopened(session):
@@ -226,12 +230,25 @@ def test_objects_of_gc3pie_and_ours_in_one_graph(samples, name):
     del globals()["Analysis"]
 
 
-@pytest.mark.parametrize("kind", ["directory", "database", "in place"])
-def test_a_real_engine_is_killed_and_goes_on(samples, kind, tmp_path_factory):
+@pytest.fixture(params=["directory", "database", "in place", *servers.KINDS])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def place(kind, samples, tmp_path_factory):
+    """Where an engine keeps its tasks, as GC3Pie writes it."""
+    if kind in servers.KINDS:
+        with servers.database(kind) as url:
+            yield url
+    elif kind == "in place":
+        yield str(samples / "fs")
+    else:
+        yield "" if kind == "directory" else f"sqlite://{tmp_path_factory.mktemp('database')}/jobs.db"
+
+
+def test_a_real_engine_is_killed_and_goes_on(samples, kind, place, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("work")
-    place = {"directory": "", "database": f"sqlite://{workdir}/jobs.db", "in place": str(samples / "fs")}[
-        kind
-    ]
     before = set(make_store(samples / "fs").list()) if kind == "in place" else set()
     program = [sys.executable, "-W", "ignore", str(HERE / "engine.py"), str(workdir), place]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "data" / "gc3pie")}
@@ -240,17 +257,26 @@ def test_a_real_engine_is_killed_and_goes_on(samples, kind, tmp_path_factory):
         with (workdir / "log").open("a") as log:
             return subprocess.Popen(program, env=environment, stdout=log, stderr=log)
 
+    stores = []
+
     def runs():
-        """What an analyst sees meanwhile, in another process."""
+        """What an analyst sees meanwhile, in another process, who opened the session once."""
         if not (workdir / "session" / "session_ids.txt").exists():
             return []
-        try:
-            watched = make_store(workdir / "session", read_only=True)
-        except OSError:
-            return []  # nothing was saved yet
+        if not stores:
+            try:
+                stores.append(make_store(workdir / "session", read_only=True))
+            except OSError:
+                return []  # nothing was saved yet
+        [watched] = stores
         records = [r for r in watched.records() if r.id not in before]
         assert not [r for r in records if r.error]
-        assert len(watched.table(cls="IsingRun")) == len(watched.list(cls="IsingRun"))
+        # It is written to meanwhile, and nothing goes away.
+        table = watched.table(cls="IsingRun")
+        ended = watched.list(query="class:IsingRun state:TERMINATED")
+        found = watched.facets("cls")
+        assert set(table.index) | set(ended) <= set(watched.list(cls="IsingRun"))
+        assert found.get("ising.IsingRun", 0) >= len(table) >= sum(r.class_name == "IsingRun" for r in records)
         return [r.state for r in records if r.class_name == "IsingRun"]
 
     pytest.importorskip("pandas")  # now, since importing it takes its time
