@@ -16,7 +16,7 @@ import xxhash
 from gc3store import recordfile
 from gc3store.catalogue import to_microseconds
 from gc3store.errors import CorruptRecordError, DanglingReferenceError
-from gc3store.ids import check_id
+from gc3store.ids import MAX_PREFIX, check_id
 from gc3store.loading import Loading
 from gc3store.primitives import Draft
 from gc3store.saving import Saving
@@ -146,7 +146,7 @@ class Exporting(Saving, Loading):
             )
         draft = Draft(None, None)
         draft.id = id_
-        draft.prefix = id_.rpartition(".")[0] or "object"
+        draft.prefix = id_.rpartition(".")[0][:MAX_PREFIX] or "object"
         draft.revision = head.revision
         draft.encoded = encoded
         draft.references = [check_id(reference) for reference in entry.get("references", ())]

@@ -12,15 +12,36 @@ import re
 
 from gc3store.errors import InvalidIdError
 
-__all__ = ["MAX_PREFIX", "check_id", "check_prefix", "make_id", "number_of", "prefix_for"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PREFIX",
+    "check_id",
+    "check_prefix",
+    "is_id",
+    "make_id",
+    "number_of",
+    "prefix_for",
+]
 
-#: Longest prefix, in characters. With 4 bytes a character and 18 digits an ID
-#: stays below the 255 bytes that common file systems allow a name, with room
-#: for a suffix.
+#: Longest prefix of a new ID, in characters. With 4 bytes a character and 18 digits
+#: an ID stays below `MAX_BYTES`.
 MAX_PREFIX = 50
 
-_ID = re.compile(r"(?:(?P<prefix>[^\W\d]\w{0,%d})\.)?(?P<number>0|[1-9][0-9]{0,17})" % (MAX_PREFIX - 1))
+#: Longest ID, in bytes: common file systems allow a name 255, and there must be room for a suffix.
+#: GC3Pie takes names of classes as they are, so those of its objects can be longer than ours.
+MAX_BYTES = 240
+
+_ID = re.compile(r"(?:(?P<prefix>[^\W\d]\w*)\.)?(?P<number>0|[1-9][0-9]{0,17})")
 _PREFIX = re.compile(r"[^\W\d]\w{0,%d}" % (MAX_PREFIX - 1))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be an ID.
+
+    >>> is_id("IsingRun.26"), is_id("26"), is_id("IsingRun"), is_id("x" * 300 + ".1")
+    (True, True, False, False)
+    """
+    return _ID.fullmatch(text) is not None and (len(text) * 4 <= MAX_BYTES or len(text.encode()) <= MAX_BYTES)
 
 
 def check_id(id_: object) -> str:
@@ -41,12 +62,12 @@ def check_id(id_: object) -> str:
         ...
     gc3store.errors.InvalidIdError: '../etc/passwd' is not an ID: an ID reads like 'IsingRun.26'.
     """
-    if type(id_) is str and _ID.fullmatch(id_):
+    if type(id_) is str and is_id(id_):
         return id_
     if isinstance(id_, str):
         # A subclass of str (GC3Pie's own IDs are one) is taken for what it says.
         plain = str.__str__(id_)
-        if _ID.fullmatch(plain):
+        if is_id(plain):
             return plain
         shown = repr(plain if len(plain) <= 60 else plain[:57] + "...")
     else:

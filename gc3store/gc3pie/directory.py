@@ -15,7 +15,6 @@ from __future__ import annotations
 import builtins
 import errno
 import os
-import re
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnav
 from gc3store.filesystem import path_of
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
-from gc3store.ids import make_id, number_of
+from gc3store.ids import is_id, make_id, number_of
 from gc3store.primitives import Draft, check_revision, not_found, reopened
 
 try:
@@ -38,7 +37,6 @@ except ImportError:  # Windows
 
 __all__ = ["GC3PieDirectory", "is_gc3pie_directory"]
 
-_ID = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
 _OLD = ".OLD"
 
 
@@ -295,4 +293,4 @@ class _Index(DirectoryIndex):
     @staticmethod
     def _id_of(name: str) -> str | None:
         name = name.removesuffix(_OLD)
-        return name if _ID.fullmatch(name) else None
+        return name if is_id(name) else None

@@ -276,7 +276,9 @@ def test_a_real_engine_is_killed_and_goes_on(samples, kind, place, tmp_path_fact
         ended = watched.list(query="class:IsingRun state:TERMINATED")
         found = watched.facets("cls")
         assert set(table.index) | set(ended) <= set(watched.list(cls="IsingRun"))
-        assert found.get("ising.IsingRun", 0) >= len(table) >= sum(r.class_name == "IsingRun" for r in records)
+        assert (
+            found.get("ising.IsingRun", 0) >= len(table) >= sum(r.class_name == "IsingRun" for r in records)
+        )
         return [r.state for r in records if r.class_name == "IsingRun"]
 
     pytest.importorskip("pandas")  # now, since importing it takes its time
