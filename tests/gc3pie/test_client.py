@@ -251,11 +251,12 @@ def test_a_real_engine_is_killed_and_goes_on(samples, kind, place, tmp_path_fact
     workdir = tmp_path_factory.mktemp("work")
     before = set(make_store(samples / "fs").list()) if kind == "in place" else set()
     program = [sys.executable, "-W", "ignore", str(HERE / "engine.py"), str(workdir), place]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "data" / "gc3pie")}
+    places = [str(HERE.parents[1]), str(HERE.parent / "data" / "gc3pie")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
     def start():
         with (workdir / "log").open("a") as log:
-            return subprocess.Popen(program, env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(program, env=environment, cwd=workdir, stdout=log, stderr=log)
 
     stores = []
 
