@@ -25,7 +25,8 @@ from gc3store.jupyter.actions import one_line
 from gc3store.jupyter.catalogue import Selected, redact
 from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.origin import notebook_name
-from gc3store.jupyter.service import Service, question
+from gc3store.jupyter.service import Service
+from gc3store.jupyter.wire import question
 from gc3store.registry import make_store
 from gc3store.store import Store
 
@@ -171,7 +172,7 @@ class Browser(anywidget.AnyWidget):
     def _write_code(self, outcome: Outcome) -> str:
         """Return the line that does the same here: a magic if it means this store, else Python."""
         magics = _magics()
-        if magics is not None and magics.current.opened is self.store:
+        if outcome.magic and magics is not None and magics.current.opened is self.store:
             return outcome.magic
         names = (name for name, value in list(self._service.namespace.items()) if value is self.store)
         return outcome.python(next((name for name in names if not name.startswith("_")), "store"))

@@ -64,6 +64,7 @@ class Catalogue:
             "detail": self.describes,
             "label": self.describes and store.offers("update"),
             "undo": store.offers("export") and store.offers("restore"),
+            "inspect": store.offers("inspect"),
         }
 
     @property

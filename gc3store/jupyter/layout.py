@@ -39,7 +39,7 @@ class Layout:
         self.path = directory / f"{hashlib.sha256(identity.encode()).hexdigest()[:20]}.json"
 
     def read(self) -> list[list[Any]]:
-        """Return ``[column, width in pixels, shown]`` for each column, or nothing."""
+        """Return ``[column, width in pixels, shown]`` for each column, or nothing; a width of 0 is as it fits."""
         try:
             return self.check(json.loads(self.path.read_text("utf-8")))
         except (OSError, ValueError, UsageError):
@@ -67,7 +67,7 @@ class Layout:
         if isinstance(columns, list) and len(columns) <= 200:
             for entry in columns:
                 match entry:
-                    case [str(name), int(width), bool()] if len(name) <= 100 and 0 < width <= 4000:
+                    case [str(name), int(width), bool()] if len(name) <= 100 and 0 <= width <= 4000:
                         continue
                 break
             else:

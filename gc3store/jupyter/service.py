@@ -13,34 +13,41 @@ anything; they are cut to size here and shown as text there.
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gc3store.errors import InvalidQueryError, ObjectNotFoundError, UsageError
+from gc3store.errors import ObjectNotFoundError, UsageError
 from gc3store.jupyter import actions
 from gc3store.jupyter.catalogue import Catalogue, Selected, redact
+from gc3store.jupyter.inside import facts, lines
+from gc3store.jupyter.outcome import STORE, Outcome
 from gc3store.jupyter.variables import check_variable, suggest, variables
-from gc3store.record import Condition, Query, Record
+from gc3store.jupyter.wire import (
+    FACETS,
+    MAX_IDS,
+    MAX_TEXT,
+    BadRequestError,
+    clip,
+    get,
+    number,
+    origin_of,
+    question,
+    row,
+    texts,
+    value_of,
+)
+from gc3store.record import Condition, Query
 
 if TYPE_CHECKING:
-    from gc3store.jupyter.outcome import Outcome, Undo
+    from gc3store.jupyter.outcome import Undo
     from gc3store.store import Store
 
-__all__ = ["BadRequestError", "Service", "question"]
+__all__ = ["Service"]
 
 MAX_ROWS = 500  #: rows of one reply
-MAX_IDS = 10_000  #: IDs of one request; more are named by a query
-MAX_TEXT = 300  #: characters of one text in a row; details show ten times as many
 ASK_ABOVE = 100  #: removing more objects than this asks first
-FACETS = ("cls", "state")
-
-
-class BadRequestError(UsageError):
-    """A request is malformed; nothing was done."""
 
 
 class Service:
@@ -85,7 +92,7 @@ class Service:
         Nothing that the store, the notebook or the request holds makes this raise.
         """
         try:
-            kind = _get(request, "kind", str)
+            kind = get(request, "kind", str)
             handler = _HANDLERS.get(kind)
             if handler is None:
                 raise BadRequestError(f"There is no request {kind[:40]!r}.")
@@ -107,30 +114,30 @@ class Service:
     # -- looking ------------------------------------------------------------------------
 
     def _rows(self, request: Any) -> dict[str, Any]:
-        query, hint = question(_get(request, "query", dict), self.catalogue.columns)
-        offset, limit = _number(request, "offset"), min(_number(request, "limit"), MAX_ROWS)
+        query, hint = question(get(request, "query", dict), self.catalogue.columns)
+        offset, limit = number(request, "offset"), min(number(request, "limit"), MAX_ROWS)
         reply: dict[str, Any] = {"words": [clip(word) for word in query.words], "hint": hint}
         locate = request.get("locate")
         if locate is not None:
-            reply["at"] = self.catalogue.position(_get(request, "locate", str), query)
+            reply["at"] = self.catalogue.position(get(request, "locate", str), query)
             if reply["at"] is not None:
                 # The window moves with the row, so that it is found where it was.
-                offset = max(0, offset + reply["at"] - _number(request, "from"))
+                offset = max(0, offset + reply["at"] - number(request, "from"))
         rows = self.catalogue.rows(query.but(offset=offset, limit=limit))
         if request.get("among") is not None:
-            among, _ = question(_get(request, "among", dict), self.catalogue.columns)
+            among, _ = question(get(request, "among", dict), self.catalogue.columns)
             reply["among"] = [among.matches(record) for record in rows]
         columns = self.catalogue.columns
-        return {**reply, "offset": offset, "rows": [_row(record, columns) for record in rows]}
+        return {**reply, "offset": offset, "rows": [row(record, columns) for record in rows]}
 
     def _count(self, request: Any) -> dict[str, Any]:
-        query, _ = question(_get(request, "query", dict), self.catalogue.columns)
+        query, _ = question(get(request, "query", dict), self.catalogue.columns)
         total, mark = self.catalogue.mark()
         plain = not query.conditions and not query.words
         return {"count": total if plain else self.catalogue.count(query), "total": total, "mark": mark}
 
     def _facets(self, request: Any) -> dict[str, Any]:
-        asked = _get(request, "query", dict)
+        asked = get(request, "query", dict)
         found = {}
         for field in FACETS:
             others = {name: value for name, value in (asked.get("filters") or {}).items() if name != field}
@@ -138,19 +145,21 @@ class Service:
             counts = self.catalogue.facets(field, query)
             top = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:20]
             found[field] = {
-                "values": [[None if value in (None, "") else _value(value, MAX_TEXT), n] for value, n in top],
+                "values": [
+                    [None if value in (None, "") else value_of(value, MAX_TEXT), n] for value, n in top
+                ],
                 "more": max(0, len(counts) - len(top)),
             }
         return {"facets": found}
 
     def _detail(self, request: Any) -> dict[str, Any]:
-        record = self.catalogue.describe(_get(request, "id", str))
+        record = self.catalogue.describe(get(request, "id", str))
         reply = {
-            "row": _row(record, self.catalogue.columns, MAX_TEXT * 10),
+            "row": row(record, self.catalogue.columns, MAX_TEXT * 10),
             "preview": None if record.preview is None else clip(record.preview, 4000),
             "references": [clip(id_, 1000) for id_ in record.references[:50]],
             "referenceCount": len(record.references),
-            "origin": _origin(record.origin),
+            "origin": origin_of(record.origin),
             "checksum": record.checksum,
         }
         if self.store.offers("referrers"):
@@ -161,7 +170,7 @@ class Service:
 
     def _total(self, request: Any) -> dict[str, Any]:
         """Answer how many objects and bytes are selected; bytes only where that is quick."""
-        selected = self.selected(_get(request, "target", dict))
+        selected = self.selected(get(request, "target", dict))
         count = len(selected)
         size = None
         if self.catalogue.queries and 0 < count <= MAX_IDS:
@@ -172,8 +181,8 @@ class Service:
 
     def _ids(self, request: Any) -> dict[str, Any]:
         """Answer the IDs of a range of rows, for selecting from here to there."""
-        query, _ = question(_get(request, "query", dict), self.catalogue.columns)
-        offset, limit = _number(request, "offset"), _number(request, "limit")
+        query, _ = question(get(request, "query", dict), self.catalogue.columns)
+        offset, limit = number(request, "offset"), number(request, "limit")
         if limit > MAX_IDS:
             raise BadRequestError(f"From here to there means at most {MAX_IDS:,} rows; Ctrl+A selects all.")
         return {"ids": [record.id for record in self.catalogue.rows(query.but(offset=offset, limit=limit))]}
@@ -182,7 +191,7 @@ class Service:
 
     def _suggest(self, request: Any) -> dict[str, Any]:
         """Answer a variable name for what is selected."""
-        selected = self.selected(_get(request, "target", dict))
+        selected = self.selected(get(request, "target", dict))
         count = len(selected)
         first = next(iter(selected), None)
         if first is None:
@@ -196,7 +205,7 @@ class Service:
     def _check(self, request: Any) -> dict[str, Any]:
         """Answer whether a variable can have this name, and what it holds if it exists."""
         try:
-            name = check_variable(_get(request, "variable", str))
+            name = check_variable(get(request, "variable", str))
         except UsageError as error:
             return {"valid": False, "reason": clip(str(error))}
         exists = name in self.namespace
@@ -204,8 +213,8 @@ class Service:
         return {"valid": True, "exists": exists, "type": kind, "variable": name}
 
     def _load(self, request: Any) -> dict[str, Any]:
-        selected = self.selected(_get(request, "target", dict))
-        variable, overwrite = _get(request, "variable", str), request.get("overwrite") is True
+        selected = self.selected(get(request, "target", dict))
+        variable, overwrite = get(request, "variable", str), request.get("overwrite") is True
         into = request.get("into", "variable")
         if into == "variable":
             (id_,) = itertools.islice(self._present(selected), 2)
@@ -228,22 +237,22 @@ class Service:
         outcome = actions.save(
             self.store,
             self.namespace,
-            _get(request, "variable", str),
-            name=_get(request, "name", str) if name else None,
+            get(request, "variable", str),
+            name=get(request, "name", str) if name else None,
             origin=origin,
         )
         return self._done(outcome)
 
     def _replace(self, request: Any) -> dict[str, Any]:
-        id_ = self.catalogue.describe(_get(request, "id", str)).id
-        expected = _number(request, "revision") or None if self.catalogue.queries else None
-        variable = _get(request, "variable", str)
+        id_ = self.catalogue.describe(get(request, "id", str)).id
+        expected = number(request, "revision") or None if self.catalogue.queries else None
+        variable = get(request, "variable", str)
         outcome = actions.replace(self.store, self.namespace, id_, variable, expected=expected)
         return self._done(outcome)
 
     def _remove(self, request: Any) -> dict[str, Any]:
         """Remove; more than `ASK_ABOVE` only if the request states their number."""
-        selected = self.selected(_get(request, "target", dict))
+        selected = self.selected(get(request, "target", dict))
         count = len(selected)
         if count > ASK_ABOVE and request.get("confirmed") != count:
             return {"confirm": count, "undo": self.catalogue.offers["undo"]}
@@ -254,18 +263,18 @@ class Service:
         return [self.catalogue.describe(id_).id for id_ in ids]
 
     def _label(self, request: Any) -> dict[str, Any]:
-        id_ = self.catalogue.describe(_get(request, "id", str)).id
+        id_ = self.catalogue.describe(get(request, "id", str)).id
         changes: dict[str, Any] = {}
         if "name" in request:
-            changes["name"] = _get(request, "name", str)
+            changes["name"] = get(request, "name", str)
         for key in ("add", "drop"):
             if key in request:
-                changes[key] = _texts(request, key, 100)
+                changes[key] = texts(request, key, 100)
         outcome = actions.label(self.store, id_, **changes)
-        return {**self._done(outcome), "row": _row(self.catalogue.describe(id_), self.catalogue.columns)}
+        return {**self._done(outcome), "row": row(self.catalogue.describe(id_), self.catalogue.columns)}
 
     def _take_back(self, request: Any) -> dict[str, Any]:
-        token = _number(request, "token")
+        token = number(request, "token")
         with self._lock:
             undo = self._undo.get(token)
         if undo is None:
@@ -278,12 +287,27 @@ class Service:
 
     def _preview(self, request: Any) -> dict[str, Any]:
         """Load an object because the user asked for it, and answer how it shows itself."""
-        value = self.store.load(self.catalogue.describe(_get(request, "id", str)).id)
+        id_ = self.catalogue.describe(get(request, "id", str)).id
+        value = self.store.load(id_)
         try:
             text = repr(value)
         except Exception as error:  # noqa: BLE001  a __repr__ of the user's
             text = f"its __repr__ failed: {actions.one_line(error)}"
-        return {"preview": clip(text, 20_000)}
+        return {"preview": clip(text, 20_000), "code": self._line(f"{STORE}.load({id_!r})")}
+
+    def _inspect(self, request: Any) -> dict[str, Any]:
+        """Answer what is in an object, without running any of its code."""
+        id_ = self.catalogue.describe(get(request, "id", str)).id
+        value = self.store.inspect(id_)
+        return {
+            "preview": clip("\n".join(lines(value)), 20_000),
+            "facts": [[title, clip(redact(fact))] for title, fact in facts(self.store, id_, value)],
+            "code": self._line(f"{STORE}.inspect({id_!r})"),
+        }
+
+    def _line(self, template: str) -> str:
+        """Return a line of Python that no magic stands for."""
+        return clip(self._code(Outcome(message="", magic="", template=template)), 10_000)
 
     def _done(self, outcome: Outcome) -> dict[str, Any]:
         token = None
@@ -305,10 +329,10 @@ class Service:
 
     def selected(self, target: Mapping[str, Any]) -> Selected:
         """Return what a request means by its target: some IDs, or a query without some."""
-        ids = tuple(_texts(target, "ids", MAX_IDS))
+        ids = tuple(texts(target, "ids", MAX_IDS))
         if target.get("query") is None:
             return Selected(self.catalogue, ids)
-        query, _ = question(_get(target, "query", dict), self.catalogue.columns)
+        query, _ = question(get(target, "query", dict), self.catalogue.columns)
         return Selected(self.catalogue, ids, query)
 
 
@@ -329,131 +353,5 @@ _HANDLERS: dict[str, Callable[[Service, Any], dict[str, Any]]] = {
     "label": Service._label,
     "undo": Service._take_back,
     "preview": Service._preview,
+    "inspect": Service._inspect,
 }
-
-
-# -- reading requests -------------------------------------------------------------------
-
-
-def question(asked: Mapping[str, Any], columns: Collection[str] = ()) -> tuple[Query, dict[str, str] | None]:
-    """Return the query that a front end asks, and a hint at the token that was left out of it.
-
-    Parameters
-    ----------
-    asked : mapping
-        ``text`` as for `Query.parse`; ``filters``, values by field; ``order``, a
-        field with ``-`` before it for descending.
-
-    Examples
-    --------
-    >>> query, hint = question({"text": "size:huge 16x16", "filters": {"state": ["RUNNING"]}})
-    >>> query.words, query.conditions
-    (('16x16',), (Condition(field='state', op='in', value=('RUNNING',)),))
-    >>> hint["token"], hint["message"]
-    ('size:huge', "'huge' is not a size; write it like 4kB, 1.5MB or 2GiB.")
-    """
-    text, hint = asked.get("text") or "", None
-    if not isinstance(text, str) or len(text) > 1000:
-        raise BadRequestError("A search is a text of at most 1,000 characters.")
-    while True:
-        try:
-            query = Query.parse(text, columns=columns)
-            break
-        except InvalidQueryError as error:
-            token = getattr(error, "token", text)
-            hint = {"token": clip(token), "message": clip(str(error))}
-            text = text.replace(token, " ", 1)
-    filters = asked.get("filters") or {}
-    if not isinstance(filters, dict) or not set(filters) <= set(FACETS):
-        raise BadRequestError(f"Filters are for {' and '.join(FACETS)}.")
-    conditions = list(query.conditions)
-    for field, values in filters.items():
-        if not isinstance(values, list) or len(values) > 100:
-            raise BadRequestError("A filter is a list of values.")
-        wanted = tuple(None if value in (None, "") else _get({"v": value}, "v", str) for value in values)
-        if field == "cls":
-            wanted = tuple("" if value is None else value for value in wanted)
-        if wanted:
-            conditions.append(Condition(field, "in", wanted))
-    order = asked.get("order") or ""
-    if not isinstance(order, str):
-        raise BadRequestError("An order is the name of a field.")
-    query = Query.build(query=query.but(conditions=tuple(conditions)), order=order or None, columns=columns)
-    return query, hint
-
-
-def _get(request: Any, key: str, kind: type[Any]) -> Any:
-    if not isinstance(request, Mapping):
-        raise BadRequestError("A request is a JSON object.")
-    value: Any = request.get(key)
-    if not isinstance(value, kind) or (isinstance(value, str) and len(value) > MAX_IDS):
-        raise BadRequestError(f"The request needs {key!r}, a {kind.__name__}.")
-    return value
-
-
-def _number(request: Any, key: str) -> int:
-    value = request.get(key, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
-        raise BadRequestError(f"{key!r} must be a number from 0.")
-    return value
-
-
-def _texts(request: Mapping[str, Any], key: str, limit: int) -> list[str]:
-    values = request.get(key) or []
-    if not isinstance(values, list) or len(values) > limit:
-        raise BadRequestError(f"{key!r} must be a list of at most {limit:,} texts.")
-    if not all(isinstance(value, str) and len(value) <= MAX_IDS for value in values):
-        raise BadRequestError(f"{key!r} must be a list of texts.")
-    return values
-
-
-# -- writing replies --------------------------------------------------------------------
-
-
-def clip(text: object, limit: int = MAX_TEXT) -> str:
-    """Return a text that can be sent: not longer than `limit`, and without lone surrogates."""
-    plain = str(text)
-    if len(plain) > limit:
-        plain = plain[: limit - 1] + "…"
-    return plain.encode("utf-8", "replace").decode("utf-8")
-
-
-def _value(value: Any, limit: int) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**53 else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, datetime):
-        return _milliseconds(value)
-    return clip(value, limit)
-
-
-def _milliseconds(when: datetime | None) -> int | None:
-    return None if when is None else round(when.timestamp() * 1000)
-
-
-def _row(record: Record, columns: Iterable[str], limit: int = MAX_TEXT) -> list[Any]:
-    return [
-        record.id,
-        None if record.name is None else clip(record.name, limit),
-        clip(record.cls, limit),
-        None if record.state is None else clip(record.state, limit),
-        [clip(tag, limit) for tag in record.tags[:20]],
-        _value(record.size, limit),
-        _milliseconds(record.created),
-        _milliseconds(record.modified),
-        record.revision,
-        None if record.error is None else clip(redact(record.error), limit),
-        *(_value(record.columns.get(name), limit) for name in columns),
-    ]
-
-
-def _origin(origin: Mapping[str, Any]) -> list[list[str]]:
-    shown = []
-    for key, value in itertools.islice(origin.items(), 40):
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{name} {version}" for name, version in itertools.islice(value.items(), 40))
-        shown.append([clip(key, 100), clip(redact(str(value)), 4000)])
-    return shown

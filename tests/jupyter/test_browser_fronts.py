@@ -219,8 +219,9 @@ def theme(front, name):
 
 
 @pytest.mark.parametrize("name", ["JupyterLab Light", "JupyterLab Dark"])
-def test_25_selected_rows_can_be_read_and_axe_finds_nothing(lab, name, screenshot):
-    show(lab)
+def test_25_selected_rows_can_be_read_and_axe_finds_nothing(front, name, screenshot):
+    lab = show(front)
+    look = ("dark" if "Dark" in name else "table") + ("" if lab.kind == "lab" else "-notebook")
     try:
         theme(lab, name)
         lab.locator(".search input").fill("run")
@@ -231,7 +232,7 @@ def test_25_selected_rows_can_be_read_and_axe_finds_nothing(lab, name, screensho
         ratios = lab.page.locator(".gc3store-browser").evaluate(CONTRAST)
         assert len(ratios) > 5
         assert min(ratios) >= 4.5, ratios
-        screenshot(lab, "dark" if "Dark" in name else "table")
+        screenshot(lab, look)
         check_with_axe(lab)
         lab.page.keyboard.press("Enter")
         lab.locator(".dialog input").wait_for()
@@ -244,7 +245,7 @@ def test_25_selected_rows_can_be_read_and_axe_finds_nothing(lab, name, screensho
         lab.page.keyboard.press("Delete")
         lab.locator(".toast").first.wait_for()
         check_with_axe(lab)
-        screenshot(lab, "dark-undo" if "Dark" in name else "undo")
+        screenshot(lab, f"{look}-undo")
     finally:
         theme(lab, "JupyterLab Light")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -346,7 +347,7 @@ def test_07_search_highlights_and_escape_returns_to_the_row(small):
     assert row(front, focused(front)).get_attribute("data-id") == before
 
 
-def test_08_tokens_and_a_hint_for_a_bad_one(small):
+def test_08_tokens_and_a_hint_for_a_bad_one(small, screenshot):
     front = small
     search = front.locator(".search input")
     for text, n in [
@@ -357,6 +358,7 @@ def test_08_tokens_and_a_hint_for_a_bad_one(small):
         expect(front.locator(".hint")).to_be_empty()
     search.fill("size:huge sweep")
     expect(front.locator(".hint")).to_contain_text("size:huge")
+    screenshot(front, "hint")
     expect(status(front)).to_contain_text("12 of 252")
     assert front.locator(".toast").count() == 0
     search.fill("")
@@ -529,6 +531,36 @@ def test_14_details_follow_the_focus_and_load_nothing(small):
     front.locator(".details button", has_text="Load preview").click()
     expect(front.locator(".details pre")).to_have_text("'IsingRun.6'")
     assert front.value("jobs.loads") == 1
+    expect(front.locator(".details .by")).to_have_text("jobs.load('IsingRun.6')")
+
+
+def test_14_a_look_inside_runs_nothing(lab, screenshot):
+    """A store of real jobs, whose classes are nowhere to be found."""
+    jobs = Path(__file__).parents[1] / "data" / "gc3pie" / "fs"
+    code = (
+        f"import gc3store\njobs = gc3store.make_store({str(jobs)!r}, read_only=True)\ngc3store.browse(jobs)"
+    )
+    front = shown(lab, code)
+    front.locator(".window .row[data-id='IsingRun.26']").click()
+    details = front.locator(".details")
+    expect(details.locator("code").first).to_have_text("IsingRun.26")
+    details.get_by_role("button", name="Look inside").click()
+    expect(details).to_contain_text("temperature = ")
+    for part in (
+        "Outcome",
+        "exit code 1",
+        "Exit code",
+        "Ran on",
+        "localhost",
+        "Duration",
+        "Parents",
+        "TemperatureSweep.25",
+    ):
+        expect(details).to_contain_text(part)
+    expect(details.locator(".by")).to_have_text("jobs.inspect('IsingRun.26')")
+    screenshot(front, "job")
+    details.get_by_role("button", name="Load preview").click()
+    expect(front.locator(".toast.bad").last).to_contain_text("IsingRun")
 
 
 def test_15_details_show_what_is_known(lab, screenshot):
@@ -570,6 +602,7 @@ def test_16_load_as(small, screenshot):
     name = front.locator(".dialog input")
     suggestion = name.input_value()
     assert suggestion.isidentifier()
+    expect(front.locator(".dialog .title")).to_have_text("Load IsingRun.6 as…")
     screenshot(front, "load")
     for bad in ("2x", "class", "a b", "print", ""):
         name.fill(bad)
@@ -670,12 +703,13 @@ def test_20_remove_and_undo(small, screenshot):
     assert front.kernel("print(sorted(jobs.entries))") == before
 
 
-def test_20_removing_many_asks(small):
+def test_20_removing_many_asks(small, screenshot):
     front = small
     row(front, 0).click()
     press(front, "Control+a", "Delete")
     dialog = front.locator(".dialog")
     expect(dialog).to_contain_text("Remove 252 objects?")
+    screenshot(front, "confirm")
     press(front, "Escape")
     assert front.value("len(jobs)") == 252
     press(front, "Delete")
@@ -825,7 +859,7 @@ def headers(front):
     return front.locator("[role=columnheader]").evaluate_all("all => all.map(it => it.dataset.key)")
 
 
-def test_24_columns_are_shown_hidden_moved_and_remembered(small):
+def test_24_columns_are_shown_hidden_moved_and_remembered(small, screenshot):
     front = small
     front.kernel(
         "import shutil, platformdirs; shutil.rmtree(platformdirs.user_cache_path('gc3store'), ignore_errors=True)"
@@ -834,17 +868,24 @@ def test_24_columns_are_shown_hidden_moved_and_remembered(small):
     front.locator(".window .row[data-id]").first.wait_for()
     assert headers(front) == ["name", "id", "cls", "state", "size", "modified", "tags"]
     front.locator(".bar").get_by_role("button", name="Columns").click()
+    screenshot(front, "columns")
     front.locator(".menu label", has_text="Class").click()
     front.locator(".menu label", has_text="Revision").click()
     press(front, "Escape")
     assert headers(front) == ["name", "id", "state", "size", "modified", "tags", "revision"]
+
     # By mouse: an edge resizes, a header moves.
+    def width(key):
+        return front.locator(f"[data-key={key}]").bounding_box()["width"]
+
+    before = width("name")
     handle = front.locator("[data-key=name] .handle").bounding_box()
     front.page.mouse.move(handle["x"] + 4, handle["y"] + 10)
     front.page.mouse.down()
     front.page.mouse.move(handle["x"] + 64, handle["y"] + 10, steps=4)
     front.page.mouse.up()
-    assert abs(front.locator("[data-key=name]").bounding_box()["width"] - 220) < 3
+    assert abs(width("name") - before - 60) < 3
+    narrow = width("size")
     size, name = (
         front.locator("[data-key=size]").bounding_box(),
         front.locator("[data-key=name]").bounding_box(),
@@ -863,12 +904,45 @@ def test_24_columns_are_shown_hidden_moved_and_remembered(small):
     front.run(SMALL)
     front.locator(".window .row[data-id]").first.wait_for()
     assert headers(front) == ["name", "size", "id", "state", "modified", "tags", "revision"]
-    assert abs(front.locator("[data-key=name]").bounding_box()["width"] - 220) < 3
-    assert abs(front.locator("[data-key=size]").bounding_box()["width"] - 84) < 3
+    assert abs(width("name") - before - 60) < 3
+    assert abs(width("size") - narrow - 16) < 3
     front.locator(".bar").get_by_role("button", name="Columns").click()
-    front.locator(".menu button", has_text="As at first").click()
+    front.locator(".menu button", has_text="Reset columns").click()
     press(front, "Escape")
     assert headers(front) == ["name", "id", "cls", "state", "size", "modified", "tags"]
+
+
+def test_24_columns_that_nobody_resized_fit(small, screenshot):
+    front = small
+    front.kernel(
+        "import shutil, platformdirs; shutil.rmtree(platformdirs.user_cache_path('gc3store'), ignore_errors=True)"
+    )
+    front.run(SMALL)
+    front.locator(".window .row[data-id]").first.wait_for()
+
+    def edges():
+        """Where the columns end, within the table; and where the table does."""
+        grid = front.locator(".grid").bounding_box()
+        boxes = [front.locator(f"[data-key={key}]").bounding_box() for key in headers(front)]
+        return [box["x"] + box["width"] - grid["x"] for box in boxes], grid["width"]
+
+    ends, room = edges()
+    assert any(room - 30 < end <= room for end in ends), (ends, room)  # no column is cut in the middle
+    front.page.set_viewport_size({"width": 900, "height": 900})
+    try:
+        front.locator(".root.narrow").wait_for()
+        row(front, 2).click()
+        ends, room = edges()
+        assert any(room - 30 < end <= room for end in ends), (ends, room)
+        screenshot(front, "narrow")
+        front.page.set_viewport_size({"width": 1700, "height": 900})
+        front.locator(".root:not(.narrow)").wait_for()
+        until(lambda: front.locator("[data-key=name]").bounding_box()["width"] > 170)
+        ends, room = edges()
+        assert ends[-1] <= room
+        screenshot(front, "wide")
+    finally:
+        front.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_24_times_and_sizes_read_well(small):

@@ -6,6 +6,7 @@ import json
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,25 @@ from gc3store import make_store
 from gc3store.errors import UsageError
 from gc3store.jupyter.catalogue import Catalogue, Selected
 from gc3store.jupyter.layout import Layout
-from gc3store.jupyter.service import MAX_IDS, Service, question
+from gc3store.jupyter.service import Service
+from gc3store.jupyter.wire import MAX_IDS, question
 from gc3store.record import Query
 
 from .memory import FourMethods, Lists, MemoryStore
 
+JOBS = Path(__file__).parents[1] / "data" / "gc3pie" / "fs"
 NO_QUERY = {"text": "", "filters": {}, "order": ""}
+
+
+class Trap:
+    def __init__(self):
+        self.a, self.b = 1, [1, 2]
+
+    def __setstate__(self, state):
+        raise AssertionError("loaded")
+
+    def __repr__(self):
+        raise AssertionError("shown")
 
 
 def ask(service, kind, **body):
@@ -181,7 +195,42 @@ class TestDetail:
         assert reply["error"]["type"] == "ObjectNotFoundError"
 
     def test_preview_loads_only_when_asked(self, service):
-        assert good(service, "preview", id="list.3")["preview"] == "[2, 2]"
+        reply = good(service, "preview", id="list.3")
+        assert reply["preview"] == "[2, 2]"
+        assert reply["code"] == "store.load('list.3')"
+
+    def test_looking_inside_runs_nothing(self, tmp_path):
+        with make_store(tmp_path / "jobs") as store:
+            id_ = store.save(Trap())
+            reply = good(Service(store, {}), "inspect", id=id_)
+        assert reply["preview"].splitlines() == ["a = 1", "b = [1, 2]"]
+        assert reply["code"] == "store.inspect('Trap.1')"
+        assert reply["facts"] == []
+
+    def test_looking_into_what_is_gone_or_cannot_be_looked_into(self, service):
+        assert ask(service, "inspect", id="list.999")["error"]["type"] == "ObjectNotFoundError"
+        four = FourMethods()
+        four.save([1])
+        assert ask(Service(four, {}), "inspect", id="list.1")["error"]["type"] == "NotSupportedError"
+
+    def test_what_became_of_a_job(self):
+        with make_store(f"file://{JOBS}", read_only=True) as store:
+            service = Service(store, {})
+            assert service.catalogue.offers["inspect"]
+            reply = good(service, "inspect", id="IsingRun.26")
+            facts = dict(reply["facts"])
+            assert facts["State"] == "TERMINATED"
+            assert facts["Outcome"] == "exit code 1"
+            assert facts["Exit code"] == "1"
+            assert facts["Ran on"] == "localhost"
+            assert facts["Duration"].endswith("s")
+            assert facts["Ended"].endswith("UTC")
+            assert "temperature" in reply["preview"]
+            facts = dict(good(service, "inspect", id="FiniteSizeStudy.24")["facts"])
+            assert facts["Children"] == "TemperatureSweep.25, TemperatureSweep.36"
+            facts = dict(good(service, "inspect", id="TemperatureSweep.25")["facts"])
+            assert "IsingRun.26" in facts["Children"]
+            assert facts["Parents"] == "FiniteSizeStudy.24"
 
 
 class TestActions:

@@ -2,6 +2,7 @@
 
 import { type App } from "./app.ts";
 import { type Refusal, type Reply } from "./channel.ts";
+import { type Found } from "./details.ts";
 import { confirmDialog, loadDialog, variableDialog } from "./dialogs.ts";
 import { button, h, set } from "./dom.ts";
 import { grouped } from "./format.ts";
@@ -11,7 +12,7 @@ import { type Target } from "./selection.ts";
 export class Actions {
   readonly buttons: HTMLButtonElement[];
   private readonly needing: { button: HTMLButtonElement; single: boolean }[] = [];
-  private preview_: { id: string; text: string } | null = null;
+  private found: Found | null = null;
 
   constructor(private readonly app: App) {
     const make = (label: string, name: "load" | "replace" | "remove" | "edit", title: string, single: boolean, act: () => void): HTMLButtonElement => {
@@ -94,10 +95,10 @@ export class Actions {
     );
   }
 
-  preview(id: string): void {
-    this.app.channel.ask("preview", { id }).then(
+  preview(id: string, how: "inspect" | "preview"): void {
+    this.app.channel.ask(how, { id }).then(
       (reply) => {
-        this.preview_ = { id, text: reply.preview };
+        this.found = { id, text: reply.preview, code: reply.code, facts: reply.facts ?? [] };
         this.app.detail(id);
       },
       (error: Refusal) => this.refused(error),
@@ -108,7 +109,7 @@ export class Actions {
     const row = toRow(detail.row);
     const focused = this.app.grid.rows.at(this.app.grid.focus);
     if (this.app.details.id !== id && focused?.id === this.app.details.id && focused?.id !== id && this.app.grid.rows.place(id) !== undefined) return;
-    this.app.details.show(row, detail, this.preview_?.id === id ? this.preview_.text : null);
+    this.app.details.show(row, detail, this.found?.id === id ? this.found : null);
   }
 
   // -- removing -----------------------------------------------------------------------
@@ -234,7 +235,7 @@ export class Actions {
 
   private done(reply: Reply): void {
     this.say(reply);
-    this.preview_ = null;
+    this.found = null;
     if (reply.variables.length === 0 && this.app.setup.offers.list) this.app.refresh();
   }
 

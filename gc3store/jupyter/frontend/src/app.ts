@@ -22,7 +22,7 @@ const WINDOW = 60;
 
 export interface Setup {
   store: string;
-  offers: Record<"list" | "metadata" | "detail" | "label" | "undo", boolean>;
+  offers: Record<"list" | "metadata" | "detail" | "label" | "undo" | "inspect", boolean>;
   notes: string[];
   columns: string[];
   layout: [string, number, boolean][];
@@ -99,11 +99,12 @@ export class App implements GridHost {
       () => this.clearAll(),
     );
     this.details = new Details({
-      preview: (id) => this.actions.preview(id),
+      preview: (id, how) => this.actions.preview(id, how),
       show: (id) => this.showObject(id),
       edit: (row, key) => this.edit(row, key),
       labels: this.setup.offers.label,
       metadata: this.setup.offers.metadata || this.setup.offers.detail,
+      inspect: this.setup.offers.inspect,
     });
     this.grid = new Grid(this, new Rows(this.question), `Objects in ${plain(this.setup.store)}`);
     this.pill = button("", { cls: "pill", icon: "refresh" }, () => {
@@ -561,6 +562,7 @@ export class App implements GridHost {
       this.main.firstElementChild!.append(this.state);
     }
     this.root.classList.toggle("instead", state !== null);
+    this.root.classList.toggle("alone", state?.kind === "empty" || state?.kind === "unlisted");
   }
 
   private nothing(): void {
@@ -602,7 +604,10 @@ export class App implements GridHost {
   private watch(): void {
     const waiting = this.channel.waiting > BUSY_AFTER;
     const working = this.channel.working > BUSY_AFTER;
-    const words = waiting ? "Kernel busy: this continues when it is free" : working ? "Working…" : "";
+    const searching = this.coming !== null && this.question.text !== "";
+    const words = !waiting
+      ? working ? "Working…" : ""
+      : searching ? "Still searching: the kernel is busy, or goes through all objects" : "Kernel busy: this continues when it is free";
     if (this.busy.hidden === (waiting || working)) this.busy.hidden = !(waiting || working);
     const place = this.busy.querySelector(".words")!;
     if (words && place.textContent !== words) place.textContent = words;

@@ -7,7 +7,10 @@ import { type Row } from "./rows.ts";
 export interface Column {
   readonly key: string;
   readonly label: string;
+  /** As the user wants it, in pixels; 0 is as it fits. */
   width: number;
+  readonly natural: number;
+  readonly least: number;
   shown: boolean;
   /** Place among the store's own columns, for those. */
   readonly own?: number;
@@ -15,37 +18,40 @@ export interface Column {
 
 export type Saved = [key: string, width: number, shown: boolean][];
 
-const STANDARD: [key: string, label: string, width: number, shown: boolean][] = [
-  ["name", "Name", 160, true],
-  ["id", "ID", 105, true],
-  ["cls", "Class", 110, true],
-  ["state", "State", 114, true],
-  ["size", "Size", 68, true],
-  ["modified", "Saved", 84, true],
-  ["tags", "Tags", 120, true],
-  ["created", "Created", 84, false],
-  ["revision", "Revision", 80, false],
+const STANDARD: [key: string, label: string, natural: number, least: number, shown: boolean][] = [
+  ["name", "Name", 160, 116, true],
+  ["id", "ID", 105, 96, true],
+  ["cls", "Class", 110, 80, true],
+  ["state", "State", 120, 118, true],
+  ["size", "Size", 70, 68, true],
+  ["modified", "Saved", 96, 92, true],
+  ["tags", "Tags", 130, 110, true],
+  ["created", "Created", 96, 92, false],
+  ["revision", "Revision", 80, 76, false],
 ];
 
 export const NARROWEST = 40;
+const WIDEST_NAME = 320;
 const NUMBERS = new Set(["size", "revision"]);
 const LIMITED = new Set(["id", "cls"]); // all that a store without metadata has
 
 /** The columns of a store in the order and width last used; what is new comes last. */
 export function arrange(saved: Saved, own: string[], metadata: boolean): Column[] {
   const columns: Column[] = [
-    ...STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, width, shown]) => ({
+    ...STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, natural, least, shown]) => ({
       key,
       label,
-      width,
+      width: 0,
+      natural,
+      least,
       shown,
     })),
-    ...own.map((key, i) => ({ key, label: key, width: 100, shown: true, own: i })),
+    ...own.map((key, i) => ({ key, label: key, width: 0, natural: 100, least: 60, shown: true, own: i })),
   ];
   const places = new Map(saved.map(([key], i) => [key, i]));
   for (const [key, width, shown] of saved) {
     const column = columns.find((it) => it.key === key);
-    if (column) Object.assign(column, { width: Math.max(NARROWEST, width), shown });
+    if (column) Object.assign(column, { width: width && Math.max(NARROWEST, width), shown });
   }
   columns.sort((a, b) => (places.get(a.key) ?? Infinity) - (places.get(b.key) ?? Infinity) || 0);
   if (!columns.some((column) => column.shown)) columns[0]!.shown = true;
@@ -54,6 +60,27 @@ export function arrange(saved: Saved, own: string[], metadata: boolean): Column[
 
 export function toSave(columns: Column[]): Saved {
   return columns.map(({ key, width, shown }) => [key, Math.round(width), shown]);
+}
+
+/**
+ * The widths of the shown columns in a table that is `room` wide.
+ *
+ * Where not all fit, those that nobody resized give way a little, so that the last one in
+ * view is in view as a whole; where there is more room, names spread.
+ */
+export function fitted(columns: Column[], room: number): number[] {
+  const shown = columns.filter((column) => column.shown);
+  const widths = shown.map((column) => column.width || column.natural);
+  const least = shown.map((column) => column.width || column.least);
+  let end = 0;
+  for (let sum = 0; end < shown.length && sum + least[end]! <= room; end++) sum += least[end]!;
+  const sum = (all: number[]): number => all.slice(0, end).reduce((total, width) => total + width, 0);
+  const give = sum(widths) - sum(least);
+  const over = sum(widths) - room;
+  if (over > 0) return widths.map((width, i) => (i < end ? width - Math.ceil(((width - least[i]!) * over) / give) : width));
+  const name = shown.findIndex((column, i) => column.key === "name" && !column.width && i < end);
+  if (name >= 0) widths[name] = Math.min(WIDEST_NAME, widths[name]! - over);
+  return widths;
 }
 
 /** Move a column to before another one, or to the end. */

@@ -6,12 +6,21 @@ import { button, copy, fill, h, icon, text } from "./dom.ts";
 import { ago, grouped, humanSize, moment, plain, plainLines } from "./format.ts";
 import { type Row } from "./rows.ts";
 
+/** What was found in an object when the user asked for it. */
+export interface Found {
+  readonly id: string;
+  readonly text: string;
+  readonly code: string;
+  readonly facts: [string, string][];
+}
+
 export interface DetailsHost {
-  preview(id: string): void;
+  preview(id: string, how: "inspect" | "preview"): void;
   show(id: string): void;
   edit(row: Row, key: string): void;
   readonly labels: boolean;
   readonly metadata: boolean;
+  readonly inspect: boolean;
 }
 
 const ORIGIN: Record<string, string> = {
@@ -43,7 +52,7 @@ export class Details {
   }
 
   /** Show a row at once, and the rest when the kernel has told it. */
-  show(row: Row, detail: Reply | null, preview: string | null = null): void {
+  show(row: Row, detail: Reply | null, found: Found | null = null): void {
     const same = this.row?.id === row.id;
     const at = this.element.scrollTop;
     this.row = row;
@@ -56,7 +65,7 @@ export class Details {
     const facts: [string, Node | string | null][] = [
       ["Class", row.cls ? text(row.cls) : null],
       ["State", row.state === null ? null : h("span", {}, h("span", { class: `dot tone-${stateTone(row.state)}` }), text(row.state))],
-      ["Size", typeof row.size === "number" && this.host.metadata ? `${humanSize(row.size)} (${grouped(row.size)} bytes)` : null],
+      ["Size", typeof row.size === "number" && this.host.metadata ? sized(row.size) : null],
       ["Saved", when(row.modified)],
       ["First saved", row.created === row.modified ? null : when(row.created)],
       ["Revision", row.revision > 1 && this.host.metadata ? String(row.revision) : null],
@@ -73,14 +82,15 @@ export class Details {
       h("div", { class: "id" }, h("code", {}, plain(row.id)), copier),
       row.error !== null && h("p", { class: "trouble" }, icon("warning"), text(row.error)),
       this.list(facts),
-      ...this.rest(row, detail, preview),
+      ...this.rest(row, detail, found),
     );
     this.element.scrollTop = same ? at : 0;
   }
 
   private tags(row: Row): HTMLElement {
     const change = button("Edit tags", { icon: "edit", bare: true }, () => this.host.edit(row, "tags"));
-    return h("span", { class: "tags" }, ...row.tags.map((tag) => h("span", { class: "tag" }, text(tag))), change);
+    const tags = row.tags.map((tag) => h("span", { class: "tag" }, text(tag)));
+    return h("span", { class: "tags" }, ...(tags.length > 0 ? tags : [h("span", { class: "none" }, "none")]), change);
   }
 
   private list(facts: [string, Node | string | null][]): HTMLElement {
@@ -91,7 +101,7 @@ export class Details {
     );
   }
 
-  private rest(row: Row, detail: Reply | null, preview: string | null): (Node | false)[] {
+  private rest(row: Row, detail: Reply | null, found: Found | null): (Node | false)[] {
     if (detail === null) return [h("div", { class: "fine pending" }, "…")];
     const links = (title: string, ids: string[], count: number): Node | false =>
       count > 0 &&
@@ -106,18 +116,22 @@ export class Details {
           count > ids.length && h("span", { class: "fine" }, `and ${grouped(count - ids.length)} more`),
         ),
       );
-    const shown = preview ?? (detail.preview as string | null);
+    const shown = found?.text ?? (detail.preview as string | null);
+    const ask = [
+      this.host.inspect && button("Look inside", { title: "Shows what is in it, without running any of its code" }, () => this.host.preview(row.id, "inspect")),
+      row.error === null && button("Load preview", { title: "Loads the object, which runs its code, and shows its repr()" }, () => this.host.preview(row.id, "preview")),
+    ];
     const origin = (detail.origin as [string, string][]).map(([key, value]): [string, Node] => [
       ORIGIN[key] ?? plain(key),
       key === "source" ? h("pre", {}, plainLines(value)) : text(value),
     ]);
     return [
+      found !== null && found.facts.length > 0 && h("div", { class: "heading" }, "Job"),
+      found !== null && found.facts.length > 0 && this.list(found.facts.map(([name, value]) => [plain(name), text(value)])),
       h("div", { class: "heading" }, "Preview"),
-      shown !== null && h("pre", { class: "preview" }, plainLines(shown)),
-      shown === null &&
-        row.error === null &&
-        button("Load preview", { title: "Loads the object, which runs its code, and shows its repr()" }, () => this.host.preview(row.id)),
-      shown === null && row.error !== null && h("div", { class: "fine" }, "It cannot be loaded."),
+      shown !== null && h("pre", { class: "preview", tabindex: 0, "aria-label": "Preview" }, plainLines(shown)),
+      found !== null && h("code", { class: "by" }, plain(found.code)),
+      h("div", { class: "asks" }, ...ask),
       links("Refers to", detail.references, detail.referenceCount),
       links("Referred to by", detail.referrers ?? [], detail.referrerCount ?? 0),
       origin.length > 0 && h("div", { class: "heading" }, "Origin"),
@@ -128,4 +142,8 @@ export class Details {
 
 function when(time: number | null): Node | null {
   return time === null ? null : h("time", { title: moment(time), datetime: new Date(time).toISOString() }, `${ago(time, Date.now())} (${moment(time)})`);
+}
+
+function sized(size: number): string {
+  return size < 1000 ? `${size} byte${size === 1 ? "" : "s"}` : `${humanSize(size)} (${grouped(size)} bytes)`;
 }

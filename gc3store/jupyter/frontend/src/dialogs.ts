@@ -158,7 +158,7 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
   };
   input.addEventListener("input", () => void check());
   into.addEventListener("change", () => void check());
-  const title = many ? `Load ${grouped(count)} objects as…` : "Load as…";
+  const title = many ? `Load ${grouped(count)} objects as…` : `Load ${plain(suggested.id)} as…`;
   const dialog = new Dialog(
     at.stage,
     title,

@@ -30,7 +30,7 @@ export function ago(when: number, now: number): string {
 
 /** A moment in full, in the reader's own time zone. */
 export function moment(when: number): string {
-  return new Date(when).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return new Date(when).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** A count with separators, the same in every locale: 1,000,000. */

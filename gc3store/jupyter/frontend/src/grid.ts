@@ -1,6 +1,6 @@
 // The table: an ARIA grid whose rows exist only while they are in view.
 
-import { type Column, cell, isNumber, NARROWEST } from "./columns.ts";
+import { type Column, cell, fitted, isNumber, NARROWEST } from "./columns.ts";
 import { fill, h, icon, set } from "./dom.ts";
 import { plain } from "./format.ts";
 import { Scroll } from "./scroll.ts";
@@ -9,6 +9,7 @@ import { type Selection } from "./selection.ts";
 
 export const ROW_HEIGHT = 28;
 const HEAD_HEIGHT = 30;
+const SCROLLBAR = 15;
 
 export interface GridHost {
   readonly selection: Selection;
@@ -76,7 +77,10 @@ export class Grid {
     this.body.addEventListener("mousedown", (event) => {
       if (event.shiftKey) event.preventDefault(); // selects rows, not text
     });
-    this.watcher = new ResizeObserver(() => this.draw());
+    this.watcher = new ResizeObserver(() => {
+      this.fit();
+      this.draw();
+    });
     this.watcher.observe(this.element);
     this.drawHead("");
   }
@@ -146,8 +150,7 @@ export class Grid {
 
   drawHead(order: string): void {
     const shown = this.host.columns.filter((column) => column.shown);
-    this.element.style.setProperty("--columns", `${shown.map((column) => `${column.width}px`).join(" ")} 1fr`);
-    this.element.style.setProperty("--width", `${shown.reduce((sum, column) => sum + column.width, 0)}px`);
+    this.fit();
     set(this.element, { "aria-colcount": shown.length });
     this.headFocus = Math.min(this.headFocus, shown.length - 1);
     const held = (this.head.getRootNode() as ShadowRoot).activeElement;
@@ -158,6 +161,24 @@ export class Grid {
     );
     if (holds) this.header_(this.headFocus)?.focus({ preventScroll: true });
     this.draw();
+  }
+
+  /** Give the columns their widths. */
+  private fit(): void {
+    const widths = this.widths();
+    this.element.style.setProperty("--columns", `${widths.map((width) => `${width}px`).join(" ")} 1fr`);
+    this.element.style.setProperty("--width", `${widths.reduce((sum, width) => sum + width, 0)}px`);
+  }
+
+  private widths(): number[] {
+    // The scrollbar comes with the rows; its room is kept, so that nothing moves then.
+    return fitted(this.host.columns, this.element.offsetWidth - SCROLLBAR);
+  }
+
+  /** Let the columns keep the widths they have, for one is about to get another. */
+  private fix(): void {
+    const widths = this.widths();
+    this.host.columns.filter((column) => column.shown).forEach((column, i) => (column.width = widths[i]!));
   }
 
   private header_(index: number): HTMLElement | undefined {
@@ -393,6 +414,7 @@ export class Grid {
         this.headFocus = Math.max(0, Math.min(index + step, shown.length - 1));
         if (step > 0 || index > 0) this.host.move(column.key, before);
       } else if (event.shiftKey) {
+        this.fix();
         column.width = Math.max(NARROWEST, column.width + 16 * step);
         this.host.resized();
       } else {
@@ -414,13 +436,12 @@ export class Grid {
     event.preventDefault();
     const handle = event.currentTarget as HTMLElement;
     const start = event.clientX;
+    this.fix();
     const width = column.width;
     handle.setPointerCapture(event.pointerId);
     const move = (moved: PointerEvent): void => {
       column.width = Math.max(NARROWEST, width + moved.clientX - start);
-      const shown = this.host.columns.filter((it) => it.shown);
-      this.element.style.setProperty("--columns", `${shown.map((it) => `${it.width}px`).join(" ")} 1fr`);
-      this.element.style.setProperty("--width", `${shown.reduce((sum, it) => sum + it.width, 0)}px`);
+      this.fit();
     };
     const done = (): void => {
       handle.removeEventListener("pointermove", move);

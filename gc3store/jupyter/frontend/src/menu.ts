@@ -62,7 +62,7 @@ export function columnsMenu(stage: HTMLElement, opener: HTMLElement, host: Colum
           shift("right", "down", columns[i + 2]?.key ?? null, i < columns.length - 1),
         );
       }),
-      button("As at first", {}, () => {
+      button("Reset columns", {}, () => {
         host.reset();
         draw();
       }),

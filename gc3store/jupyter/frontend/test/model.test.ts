@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { arrange, moved, nextOrder, toSave } from "../src/columns.ts";
+import { arrange, fitted, moved, nextOrder, toSave } from "../src/columns.ts";
 import { type Row, Rows } from "../src/rows.ts";
 import { Selection } from "../src/selection.ts";
 
@@ -98,6 +98,19 @@ test("columns come back as they were left; what is new comes last", () => {
   assert.ok(arrange(toSave(first).map(([key, width]) => [key, width, false]), [], true).some((it) => it.shown));
   assert.deepEqual(arrange([], [], false).map((it) => it.key), ["id", "cls"]);
   assert.equal(moved(first, "name", null).at(-1)!.key, "name");
+});
+
+test("columns that nobody resized fit into the table", () => {
+  const columns = arrange([], [], true);
+  const upTo = (room: number, end: number): number => fitted(columns, room).slice(0, end).reduce((a, b) => a + b, 0);
+  for (const room of [680, 720, 780, 800]) assert.ok(upTo(room, 7) <= room && upTo(room, 7) > room - 8, `${room}: ${upTo(room, 7)}`);
+  for (const room of [570, 600, 640]) assert.ok(upTo(room, 6) <= room && upTo(room, 6) > room - 8); // the last one is out of view
+  for (const room of [430, 470]) assert.ok(upTo(room, 4) <= room && upTo(room, 4) > room - 8);
+  assert.equal(fitted(columns, 5000)[0], 320);
+  columns[1]!.width = 200;
+  for (const room of [400, 800, 2000]) assert.equal(fitted(columns, room)[1], 200);
+  assert.deepEqual(fitted(arrange(toSave(columns), [], true), 800), fitted(columns, 800));
+  assert.equal(fitted(columns, 0).length, 7);
 });
 
 test("no text is ever parsed as HTML or run, and nothing is fetched", () => {
