@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gc3store.record import Record
 
-__all__ = ["from_microseconds", "record_from_entry", "to_microseconds"]
+__all__ = ["columns_from_entry", "from_microseconds", "record_from_entry", "to_microseconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,7 +28,22 @@ def to_microseconds(value: datetime) -> int:
     return (value - _EPOCH) // timedelta(microseconds=1)
 
 
-def record_from_entry(entry: Mapping[str, Any], *, environment: str | None = None) -> Record:
+def columns_from_entry(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the values of user columns, of all in `names`; a time stands in a list in an entry.
+
+    >>> columns_from_entry({"energy": -1.75, "other": 1}, ["energy", "converged"])
+    {'energy': -1.75, 'converged': None}
+    """
+    values = {name: found.get(name) for name in names}
+    for name, value in values.items():
+        if type(value) is list:
+            values[name] = from_microseconds(value[0])
+    return values
+
+
+def record_from_entry(
+    entry: Mapping[str, Any], *, environment: str | None = None, columns: Sequence[str] = ()
+) -> Record:
     """Return the record that a catalogue entry describes.
 
     Parameters
@@ -37,6 +52,8 @@ def record_from_entry(entry: Mapping[str, Any], *, environment: str | None = Non
         Times in microseconds, texts as they are; what is missing has its default.
     environment : str, optional
         The text that `gc3store.environment` made when it was saved.
+    columns : sequence of str
+        Names of the store's user columns.
     """
     origin: dict[str, Any] = {}
     if environment:
@@ -56,7 +73,7 @@ def record_from_entry(entry: Mapping[str, Any], *, environment: str | None = Non
         preview=entry.get("preview"),
         references=tuple(entry.get("references") or ()),
         origin=origin,
-        columns=entry.get("columns") or {},
+        columns=columns_from_entry(entry.get("columns") or {}, columns),
         checksum=entry.get("checksum"),
         error=entry.get("error"),
     )

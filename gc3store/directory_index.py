@@ -71,6 +71,7 @@ class CatalogueIndex(ABC):
         self._records: dict[str, Record] = {}
         self._loaded = False
         self._unsaved: set[str] = set()  # IDs of entries that changed since they were last saved
+        self.columns: tuple[str, ...] = ()  # user columns that records show
 
     def ids(self) -> list[str]:
         """Return all IDs, the lowest number first."""
@@ -90,7 +91,9 @@ class CatalogueIndex(ABC):
                 if found is None:
                     continue
                 try:
-                    record = record_from_entry({**found[1], "references": (), "origin": None})
+                    record = record_from_entry(
+                        {**found[1], "references": (), "origin": None}, columns=self.columns
+                    )
                 except (TypeError, ValueError, KeyError, OverflowError) as error:
                     record = Record(id=id_, error=f"damaged: {error}")
                 records[id_] = record

@@ -17,15 +17,14 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gc3store.errors import DanglingReferenceWarning
 from gc3store.exporting import Exporting
+from gc3store.filling import Filling
 from gc3store.graph import components
 from gc3store.ids import check_id
-from gc3store.inspecting import Inspecting
-from gc3store.looking import Looking
 from gc3store.primitives import not_found
 
 __all__ = ["RecordStore"]
@@ -73,13 +72,19 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-class RecordStore(Exporting, Looking, Inspecting):
+class RecordStore(Exporting, Filling):
     """Base of the stores that keep records; for the parameters see `Primitives`."""
 
     def __init__(
-        self, url: str, *, read_only: bool = False, durable: bool = True, trust: Any = "everything"
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        durable: bool = True,
+        trust: Any = "everything",
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(url, read_only=read_only, durable=durable, trust=trust)
+        super().__init__(url, read_only=read_only, durable=durable, trust=trust, columns=columns)
         _stores.add(self)
 
     def remove(self, id_: str, *, recursive: bool = False) -> None:

@@ -28,8 +28,8 @@
     │   └── InspectionError
     └── ConflictError
 
-Warnings: ``StoreWarning`` (a ``UserWarning``), and below it ``UnloadableWarning``
-and ``DanglingReferenceWarning``.
+Warnings: ``StoreWarning`` (a ``UserWarning``), and below it ``UnloadableWarning``,
+``DanglingReferenceWarning`` and ``ColumnWarning``.
 
 Every error says in one sentence what happened and what to do, and carries the
 facts as attributes (``id``, ``path``, ``cause``, ...). Errors of libraries
@@ -42,6 +42,7 @@ from typing import Any
 
 __all__ = [
     "ClosedStoreError",
+    "ColumnWarning",
     "ConflictError",
     "CorruptRecordError",
     "DanglingReferenceError",
@@ -265,3 +266,7 @@ class DanglingReferenceWarning(StoreWarning):
     Issued before anything is removed, so that
     ``warnings.simplefilter("error", DanglingReferenceWarning)`` refuses such removals.
     """
+
+
+class ColumnWarning(StoreWarning):
+    """A user column has no value for an object, or another meaning than before; the object was saved."""

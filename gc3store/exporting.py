@@ -14,7 +14,8 @@ from typing import Any
 import xxhash
 
 from gc3store import recordfile
-from gc3store.catalogue import to_microseconds
+from gc3store.catalogue import columns_from_entry, to_microseconds
+from gc3store.columns import entry_of
 from gc3store.errors import CorruptRecordError, DanglingReferenceError
 from gc3store.ids import MAX_PREFIX, check_id
 from gc3store.loading import Loading
@@ -56,7 +57,7 @@ class Exporting(Saving, Loading):
             "preview": record.preview,
             "references": record.references,
             "origin": json.dumps(dict(record.origin)),
-            "columns": dict(record.columns),
+            "columns": entry_of(record.columns),
             "explicit": True,
         }
         stream = source.file().read()
@@ -161,7 +162,7 @@ class Exporting(Saving, Loading):
             "name": entry.get("name"),
             "tags": tuple(entry.get("tags", ())),
             "origin": entry.get("origin"),
-            "columns": entry.get("columns"),
+            "columns": columns_from_entry(columns := entry.get("columns") or {}, tuple(columns)),
             "explicit": bool(entry.get("explicit")),
             "plain": bool(head.flags & recordfile.PLAIN),
         }

@@ -14,6 +14,8 @@ Layout of a store's directory
     Payloads of a megabyte or more, one file each, named in the record.
 ``.gc3store/environments/``
     Who wrote records, where and with what, see `gc3store.environment`.
+``.gc3store/columns/``
+    The user columns, one file each, see `gc3store.columns`.
 ``.gc3store/tmp/``, ``.gc3store/locks/``
     Files being written; locks for changing records that exist.
 
@@ -43,8 +45,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
+import xxhash
+
 from gc3store import recordfile
 from gc3store.catalogue import record_from_entry
+from gc3store.columns import entry_of, merged
 from gc3store.directory_index import DirectoryIndex
 from gc3store.engine import RecordStore
 from gc3store.environment import environment_text
@@ -128,6 +133,8 @@ class FilesystemStore(RecordStore):
         saved in the last seconds before a power cut may be gone, or be found damaged.
     read_only : bool
         Never write.
+    columns : mapping of str to (str or callable), optional
+        User columns, see `make_store`.
 
     Notes
     -----
@@ -151,9 +158,12 @@ class FilesystemStore(RecordStore):
         durable: bool = True,
         read_only: bool = False,
         trust: Any = "everything",
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         path = path_of(url)
-        super().__init__("file://" + quote(path), durable=durable, read_only=read_only, trust=trust)
+        super().__init__(
+            "file://" + quote(path), durable=durable, read_only=read_only, trust=trust, columns=columns
+        )
         self.path = path
         self._private = os.path.join(path, _PRIVATE)
         self._tmp = os.path.join(self._private, "tmp")
@@ -173,16 +183,16 @@ class FilesystemStore(RecordStore):
             )
         if os.path.isdir(path):
             self._read_identity()
+        self._index.columns = self.columns
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopened, (
-            type(self),
-            self.path,
-            {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option},
-        )
+        return reopened, (type(self), self.path, {**self._options(), "columns": self._user_columns.portable})
 
     def _reduce_for_payload(self) -> Any:
-        return self.__reduce__()
+        return reopened, (type(self), self.path, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option}
 
     # The store as a whole.
 
@@ -210,6 +220,7 @@ class FilesystemStore(RecordStore):
         if version > _VERSION:
             self.read_only = True
             self._newer = version
+        self._read_columns()
 
     _newer: int | None = None
 
@@ -225,6 +236,8 @@ class FilesystemStore(RecordStore):
     def _begin(self) -> None:
         if self._uuid is None:
             self._create()
+        if self._user_columns.has_pending:
+            self._define_columns()
 
     def _create(self) -> None:
         """Make the directory a store, unless another process does so at the same moment."""
@@ -676,8 +689,8 @@ class FilesystemStore(RecordStore):
             value = old.get(name) if fields[name] is KEEP else fields[name]
             if value:
                 entry[name] = value
-        if fields.get("columns"):
-            entry["columns"] = fields["columns"]
+        if values := entry_of(self._user_columns.known(fields.get("columns"))):
+            entry["columns"] = values
         references = draft.reference_ids()
         if references:
             entry["references"] = references
@@ -759,23 +772,28 @@ class FilesystemStore(RecordStore):
             new = {k: v for k, v in new.items() if v not in (None, (), [], False)}
             if new == entry:
                 return True
-            packed = recordfile.pack_head(
-                new,
-                flags=head.flags,
-                revision=head.revision,
-                stream_size=head.stream_size,
-                n_references=head.n_references,
-                n_buffers=head.n_buffers,
-                checksum=head.checksum,
-            )
-            stage = Staged(self._file(id_))
-            stage.head = write_file(self._temporary(), [packed, data[head.end :]])
+            stage = self._restage(id_, new, head, data)
             try:
                 self._publish([stage])
             except BaseException:
                 stage.discard()
                 raise
         return True
+
+    def _restage(self, id_: str, entry: Mapping[str, Any], head: recordfile.Head, data: bytes) -> Staged:
+        """Write a record under a temporary name whose catalogue entry alone is another one."""
+        packed = recordfile.pack_head(
+            entry,
+            flags=head.flags,
+            revision=head.revision,
+            stream_size=head.stream_size,
+            n_references=head.n_references,
+            n_buffers=head.n_buffers,
+            checksum=head.checksum,
+        )
+        stage = Staged(self._file(id_))
+        stage.head = write_file(self._temporary(), [packed, data[head.end :]])
+        return stage
 
     def _lock_of(self, id_: str) -> str:
         return f"{self._private}/locks/{number_of(id_) % 64}"
@@ -805,6 +823,69 @@ class FilesystemStore(RecordStore):
                 return None
             self._environment_texts[digest] = data.decode("utf-8", "replace")
         return self._environment_texts[digest]
+
+    # User columns.
+
+    def _read_columns(self) -> None:
+        stored = {}
+        folder = os.path.join(self._private, "columns")
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(folder)):
+                data = self._read_file(os.path.join(folder, name))
+                try:
+                    about = json.loads(data or b"")
+                    stored[str(about["name"])] = None if about["path"] is None else str(about["path"])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise StoreUnavailableError(
+                        f"{folder}/{name} is damaged; remove it, and define the column again."
+                    ) from error
+        self._learn_columns(stored)
+        self._index.columns = self.columns
+
+    def _adopt_columns(self, definitions: Mapping[str, str | None]) -> None:
+        super()._adopt_columns(definitions)
+        self._index.close()
+        self._index.columns = self.columns
+
+    def _define_columns(self) -> None:
+        folder = os.path.join(self._private, "columns")
+        with self._written():
+            os.makedirs(folder, exist_ok=True)
+            for name, path in self._user_columns.pending().items():
+                staged = write_file(self._temporary(), [json.dumps({"name": name, "path": path}).encode()])
+                if self.durable:
+                    sync_file(staged)
+                # Not by its name, which a file system might take for another one in upper case.
+                os.rename(staged, os.path.join(folder, xxhash.xxh3_64_hexdigest(name.encode())))
+            if self.durable:
+                sync_directory(folder)
+        self._user_columns.defined()
+
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+        filled: builtins.list[str] = []
+        staged: builtins.list[Staged] = []
+        with self._written(), ExitStack() as stack:
+            for lock in sorted({self._lock_of(id_) for id_ in values}):
+                stack.enter_context(locked(lock))
+            try:
+                for id_, (revision, new) in values.items():
+                    data = self._read_file(self._file(id_))
+                    if data is None or (head := recordfile.unpack_head(data)).revision != revision:
+                        continue
+                    filled.append(id_)
+                    entry = head.entry()
+                    old = entry.get("columns") or {}
+                    columns = entry_of(merged(old, new, again=again))
+                    if columns != old:
+                        staged.append(self._restage(id_, {**entry, "columns": columns}, head, data))
+                self._publish(staged)
+            except BaseException as error:
+                for stage in staged:
+                    stage.discard()
+                if isinstance(error, Damaged):
+                    raise corrupt(id_, str(error)) from error
+                raise
+        return filled
 
     # The catalogue.
 
@@ -838,7 +919,7 @@ class FilesystemStore(RecordStore):
             return None
         environment = self._environment_text(entry.get("environment"))
         try:
-            return record_from_entry(entry, environment=environment)
+            return record_from_entry(entry, environment=environment, columns=self.columns)
         except (TypeError, ValueError, KeyError) as error:
             return Record(id=id_, error=f"damaged: {error}")
 

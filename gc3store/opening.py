@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from gc3store.errors import MissingDependencyError
@@ -12,23 +13,32 @@ from gc3store.store import Store
 __all__ = ["open_file", "open_sql"]
 
 
-def open_file(url: str, *, durable: bool = True, read_only: bool = False, trust: Any = "everything") -> Store:
+def open_file(
+    url: str,
+    *,
+    durable: bool = True,
+    read_only: bool = False,
+    trust: Any = "everything",
+    columns: Mapping[str, Any] | None = None,
+) -> Store:
     """Open the store in a directory: ours, one that GC3Pie wrote, or that of a GC3Pie session."""
     path = path_of(url)
     if not os.path.isdir(path) or os.path.exists(os.path.join(path, ".gc3store")):
-        return FilesystemStore(url, durable=durable, read_only=read_only, trust=trust)
+        return FilesystemStore(url, durable=durable, read_only=read_only, trust=trust, columns=columns)
     from gc3store.gc3pie.directory import GC3PieDirectory, is_gc3pie_directory
     from gc3store.gc3pie.session import is_session, read_session
 
     if is_session(path):
         session = read_session(path)
         open_ = open_sql if session.store_url.partition(":")[0] != "file" else open_file
-        store: Any = open_(session.store_url, durable=durable, read_only=read_only, trust=trust)
+        store: Any = open_(
+            session.store_url, durable=durable, read_only=read_only, trust=trust, columns=columns
+        )
         store.session = session
         return store  # type: ignore[no-any-return]
     if is_gc3pie_directory(path):
-        return GC3PieDirectory(url, durable=durable, read_only=read_only, trust=trust)
-    return FilesystemStore(url, durable=durable, read_only=read_only, trust=trust)
+        return GC3PieDirectory(url, durable=durable, read_only=read_only, trust=trust, columns=columns)
+    return FilesystemStore(url, durable=durable, read_only=read_only, trust=trust, columns=columns)
 
 
 def open_sql(
@@ -39,6 +49,7 @@ def open_sql(
     trust: Any = "everything",
     table_name: str | None = None,
     timeout: float = 30.0,
+    columns: Mapping[str, Any] | None = None,
 ) -> Store:
     """Open the store in a database: ours, or a table that GC3Pie wrote.
 
@@ -58,7 +69,13 @@ def open_sql(
     # is asked by the store itself, which has something to say if it does not answer.
     if not (sqlite and _is_gc3pie(place, name)):
         store = SqlStore(
-            url, durable=durable, read_only=read_only, trust=trust, table_name=table_name, timeout=timeout
+            url,
+            durable=durable,
+            read_only=read_only,
+            trust=trust,
+            table_name=table_name,
+            timeout=timeout,
+            columns=columns,
         )
         if sqlite or store.uuid is not None or not _is_gc3pie(place, name):
             return store
@@ -72,6 +89,7 @@ def open_sql(
         trust=trust,
         table_name=name or "store",
         timeout=timeout,
+        columns=columns,
     )
 
 

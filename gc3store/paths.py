@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gc3store.errors import InvalidQueryError
 
-__all__ = ["MISSING", "Path", "evaluate", "parse"]
+__all__ = ["MISSING", "Path", "evaluate", "follow", "parse"]
 
 
 class _Missing:
@@ -106,6 +106,8 @@ def parse(text: str) -> Path:
 def evaluate(path: str | Path, obj: Any, default: Any = MISSING) -> Any:
     """Return what `path` leads to from `obj`, or `default` where there is no such thing.
 
+    Live objects may run code of theirs and raise anything: then there is nothing there.
+
     Examples
     --------
     >>> evaluate("runs[1].energy", {"runs": [{}, {"energy": -1.9}]})
@@ -113,25 +115,33 @@ def evaluate(path: str | Path, obj: Any, default: Any = MISSING) -> Any:
     >>> evaluate("runs[7].energy", {"runs": []})
     MISSING
     """
-    steps = (parse(path) if isinstance(path, str) else path).steps
-    for sort, key in steps:
+    path = parse(path) if isinstance(path, str) else path
+    try:
+        found = follow(path, obj)
+    except Exception:  # noqa: BLE001
+        return default
+    return default if found is MISSING else found
+
+
+def follow(path: Path, obj: Any) -> Any:
+    """Return what `path` leads to, or `MISSING`; raise what code of the object's own raises."""
+    for sort, key in path.steps:
         obj = _step(obj, sort, key)
         if obj is MISSING:
-            return default
+            break
     return obj
 
 
 def _step(obj: Any, sort: str, key: Any) -> Any:
-    # Live objects may run code of theirs and raise anything: then there is nothing there.
     if sort == ".":
         if isinstance(obj, Mapping) and key in obj:
             return obj[key]
         try:
             return getattr(obj, key)
-        except Exception:  # noqa: BLE001
+        except AttributeError:
             if isinstance(obj, (Mapping, list, tuple)) or not hasattr(type(obj), "__getitem__"):
                 return MISSING
     try:
         return obj[key]
-    except Exception:  # noqa: BLE001
+    except (LookupError, TypeError):
         return MISSING

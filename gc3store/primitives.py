@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.catalogue import to_microseconds
+from gc3store.columns import Failures, UserColumns
 from gc3store.errors import (
     ConflictError,
     CorruptRecordError,
@@ -74,7 +75,8 @@ class Draft:
     references : list of str or Draft
         What the payload refers to, by position.
     fields : dict
-        The rest of the catalogue entry; for an existing record `KEEP` keeps a label.
+        The rest of the catalogue entry; for an existing record `KEEP` keeps a label. ``columns`` are
+        the values of user columns by name.
     """
 
     __slots__ = ("encoded", "expected", "fields", "id", "identity", "obj", "prefix", "references", "revision")
@@ -157,6 +159,8 @@ class Primitives(Store):
     trust : {"everything", "nothing"} or list of str
         What `load` may import: anything (the default), nothing at all, or the exact names that are
         given, those of modules meaning the classes that they define.
+    columns : mapping of str to (str or callable), optional
+        User columns: names, each with the path or the function that gives an object's value.
     """
 
     #: Whether a batch of records is written in one step.
@@ -166,7 +170,13 @@ class Primitives(Store):
     session: SessionDirectory | None = None
 
     def __init__(
-        self, url: str, *, read_only: bool = False, durable: bool = True, trust: Any = "everything"
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        durable: bool = True,
+        trust: Any = "everything",
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(url)
         self.read_only = read_only
@@ -176,11 +186,26 @@ class Primitives(Store):
         self.trust = make_trust(trust)
         self._placeholders: Placeholders | None = None  # while objects are loaded with such
         self._depth = 0  # of nested steps
+        self._user_columns = UserColumns(columns)
+        self._failures = Failures()  # of columns of what is being saved
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the store's user columns."""
-        return ()
+        """Names of the store's user columns, as they were when it was opened."""
+        return self._user_columns.names
+
+    def _learn_columns(self, stored: Mapping[str, str | None]) -> None:
+        """Take note of the columns that the store has."""
+        self._user_columns.learn(stored)
+        if self.read_only and (pending := self._user_columns.pending()):
+            raise ReadOnlyError(
+                f"{self!r} has no such column {next(iter(pending))!r}, and cannot be given one while it is open "
+                f"for reading only."
+            )
+
+    def _adopt_columns(self, definitions: Mapping[str, str | None]) -> None:
+        """Have the columns of another store as well, from the next step on."""
+        self._user_columns.adopt(definitions)
 
     # Steps.
 
@@ -289,6 +314,13 @@ class Primitives(Store):
     @abstractmethod
     def _relabel(self, id_: str, changes: Mapping[str, Any]) -> bool:
         """Change the name or tags of a record, or that it was saved explicitly; whether it exists."""
+
+    @abstractmethod
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+        """Set user columns of records that are still in the given revisions; return the IDs of those.
+
+        What has a value keeps it unless `again`; then `None` clears it.
+        """
 
     @abstractmethod
     def _describe(self, id_: str) -> Record | None:

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from gc3store.errors import InvalidQueryError
 from gc3store.ids import number_of
 
-__all__ = ["FIELDS", "Condition", "Query", "Record", "human_size", "parse_size", "parse_time"]
+__all__ = ["ALIASES", "FIELDS", "Condition", "Query", "Record", "human_size", "parse_size", "parse_time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Record:
         Who wrote it: user, host, versions, and in a notebook which cell.
         Filled in by ``describe``; lists and tables leave it empty.
     columns : mapping of str to Any
-        Values of the store's user columns.
+        Values of the store's user columns, `None` where there is none.
     checksum : str or None
         Hexadecimal checksum of the payload.
     error : str or None
@@ -110,6 +110,35 @@ FIELDS: tuple[str, ...] = (
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 
+
+class Written(str):
+    """A value for a user column as a person wrote it: maybe a number, a time or a truth value."""
+
+    __slots__ = ()
+
+    def meanings(self, op: Operator) -> list[tuple[Operator, Any]]:
+        """Return what it can mean, each with the comparison to be made then.
+
+        >>> Written("7.50").meanings("<")
+        [('<', '7.50'), ('<', 7.5)]
+        """
+        found: list[tuple[Operator, Any]] = [(op, str(self))]
+        text = self.strip()
+        if (truth := {"true": True, "false": False}.get(text.lower())) is not None:
+            found.append((op, truth))
+        for convert in (int, float):
+            try:
+                found.append((op, convert(text)))
+                break
+            except ValueError:
+                continue
+        try:
+            moment = parse_time(text)
+        except InvalidQueryError:
+            return found
+        return [*found, (_of_age(op, text), moment)]
+
+
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
@@ -131,22 +160,35 @@ class Condition:
         For ``tags``, ``=`` means "has the tag" and ``in`` "has one of the tags".
         For ``cls``, a name without dots also matches a class of that name in any module.
     value : Any
-        What to compare with; for ``in`` a tuple.
+        What to compare with; for ``in`` a tuple. In a user column a number is compared with numbers, a
+        text with texts and a time with times; a `Written` text with whatever it can mean.
     """
 
     field: str
     op: Operator
     value: Any
 
-    def matches(self, record: Record) -> bool:
-        """Whether `record` satisfies the condition."""
+    def meanings(self) -> tuple[Condition, ...]:
+        """Return the conditions of which one must hold: more than one if the value was `Written`."""
+        if not isinstance(self.value, Written):
+            return (self,)
+        return tuple(Condition(self.field, op, value) for op, value in self.value.meanings(self.op))
+
+    def test(self) -> Callable[[Record], bool]:
+        """Return the function that tells whether a record satisfies the condition."""
+        if self.op == "!=":
+            equal = Condition(self.field, "=", self.value).test()
+            return lambda record: not equal(record)
+        parts = [Condition(self.field, "=", v) for v in self.value] if self.op == "in" else [self]
+        single = [meaning for part in parts for meaning in part.meanings()]
+        if len(single) == 1:
+            return single[0]._holds
+        return lambda record: any(condition._holds(record) for condition in single)
+
+    def _holds(self, record: Record) -> bool:
         found = record[self.field] if self.field in FIELDS else record.columns.get(self.field)
-        if self.op == "in":
-            return any(self._equal(found, value) for value in self.value)
         if self.op == "=":
             return self._equal(found, self.value)
-        if self.op == "!=":
-            return not self._equal(found, self.value)
         if found is None or self.value is None:
             return False
         try:
@@ -209,7 +251,8 @@ class Query:
         ----------
         filters : mapping of str to Any
             A field or user column, and the value it must have; a list, tuple or set
-            means any of its values, `None` a missing value.
+            means any of its values, `None` a missing value. For a user column a text means all that
+            it can be read as: ``"12"`` the number as well.
         query : str or Query, optional
             More conditions, in the syntax of `parse`.
         columns : iterable of str
@@ -249,7 +292,8 @@ class Query:
         Words are searched for; ``field:value`` tokens are conditions, with
         ``<``, ``<=``, ``>``, ``>=`` or ``!=`` before the value, and ``,`` between
         alternatives. Sizes read ``1MB`` and ages ``7d`` (s, min, h, d, w, y):
-        ``saved:<7d`` is what was saved in the last seven days. Quotes hold
+        ``saved:<7d`` is what was saved in the last seven days. User columns are compared
+        as what their values are: ``energy:<-1.5``, ``converged:true``. Quotes hold
         words together. ``class``, ``tag`` and ``saved`` mean ``cls``, ``tags``, ``modified``.
 
         Raises
@@ -276,14 +320,24 @@ class Query:
         """Return a copy with some attributes changed."""
         return replace(self, **changes)
 
+    def test(self) -> Callable[[Record], bool]:
+        """Return the function that tells whether a record satisfies all conditions and contains all words."""
+        conditions = [condition.test() for condition in self.conditions]
+        words = [word.casefold() for word in self.words]
+
+        def holds(record: Record) -> bool:
+            if not all(condition(record) for condition in conditions):
+                return False
+            if words:
+                text = "\0".join((record.id, record.name or "", record.cls, *record.tags)).casefold()
+                return all(word in text for word in words)
+            return True
+
+        return holds
+
     def matches(self, record: Record) -> bool:
         """Whether `record` satisfies all conditions and contains all words."""
-        if not all(condition.matches(record) for condition in self.conditions):
-            return False
-        if self.words:
-            text = "\0".join((record.id, record.name or "", record.cls, *record.tags)).casefold()
-            return all(word.casefold() in text for word in self.words)
-        return True
+        return self.test()(record)
 
     def apply(self, records: Iterable[Record]) -> Iterator[Record]:
         """Yield the `records` that the query asks for, in its order.
@@ -291,7 +345,7 @@ class Query:
         For stores without a query engine of their own. `records` must come in the
         order of their numbers.
         """
-        found: Iterable[Record] = (r for r in records if self.matches(r))
+        found: Iterable[Record] = filter(self.test(), records)
         if self.order:
             stop = None if self.limit is None else self.offset + self.limit
             if stop is not None and stop <= 1000 and len(self.order) == 1:
@@ -323,14 +377,15 @@ def _sort_key(name: str, descending: bool) -> Callable[[Record], Any]:
     return key
 
 
-_ALIASES = {"class": "cls", "tag": "tags", "saved": "modified"}
+#: Other names of fields, as people write them.
+ALIASES = {"class": "cls", "tag": "tags", "saved": "modified"}
 
 
 def _field(name: str, columns: tuple[str, ...]) -> str:
-    resolved = name if name in columns else _ALIASES.get(name, name)
+    resolved = name if name in columns else ALIASES.get(name, name)
     if resolved in FIELDS or resolved in columns:
         return resolved
-    known = [*FIELDS, *_ALIASES, *columns]
+    known = [*FIELDS, *ALIASES, *columns]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
     raise InvalidQueryError(f"There is no field {name!r} in the catalogue; {hint}", field=name)
@@ -341,12 +396,17 @@ def _condition(name: str, text: str) -> Condition:
     op, value = re.fullmatch(r"(<=|>=|!=|<|>|=)?(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if not value:
         raise InvalidQueryError(f"{name}: needs a value, as in {_EXAMPLES.get(name, name + ':value')}.")
-    if name in ("created", "modified") and op in ("<", "<=", ">", ">=") and _AGE.fullmatch(value):
-        # An age: younger than seven days is later than seven days ago.
-        op = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
+    if name in ("created", "modified"):
+        op = _of_age(op, value)
     if op in (None, "=") and "," in value:
         return Condition(name, "in", tuple(_coerce(name, v) for v in value.split(",") if v))
     return Condition(name, op or "=", _coerce(name, value))
+
+
+def _of_age(op: Any, text: str) -> Any:
+    """Return the comparison of times that one of ages means: younger than a week is later than a week ago."""
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+    return turned.get(op, op) if _AGE.fullmatch(text) else op
 
 
 _EXAMPLES = {"size": "size:>1MB", "modified": "saved:<7d", "created": "created:<7d", "cls": "class:dict"}
@@ -366,13 +426,9 @@ def _coerce(name: str, value: Any) -> Any:
         if isinstance(value, type) and name == "cls":
             return f"{value.__module__}.{value.__qualname__}"
         return str(value)
-    if isinstance(value, str):  # a user column, typed as text: numbers compare as numbers
-        for convert in (int, float):
-            try:
-                return convert(value)
-            except ValueError:
-                pass
-    return value
+    if isinstance(value, str):  # a user column
+        return Written(value)
+    return parse_time(value) if isinstance(value, (date, timedelta)) else value
 
 
 _SIZE_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

@@ -20,9 +20,10 @@ from gc3store.memory import MANY, many_objects
 from gc3store.persistable import Persistable
 from gc3store.placeholder import faithful
 from gc3store.preview import preview
-from gc3store.primitives import Draft, Primitives, Stored, check_revision, not_found
+from gc3store.primitives import Draft, Stored, check_revision, not_found
 from gc3store.progress import progress
 from gc3store.record import Query
+from gc3store.recording import Recording
 from gc3store.serialization import Encoded, decode, encode
 from gc3store.store import KEEP, _Keep
 
@@ -31,7 +32,7 @@ __all__ = ["Saving"]
 _NO_LABELS: dict[str, Any] = {"name": KEEP, "tags": KEEP, "prefix": None, "origin": None}
 
 
-class Saving(Primitives):
+class Saving(Recording):
     """How objects get into a store."""
 
     def save(
@@ -74,9 +75,14 @@ class Saving(Primitives):
         Notes
         -----
         All or nothing: after an error the store and the objects are as they were.
+
+        Warns
+        -----
+        ColumnWarning
+            If a user column cannot be evaluated; it stays empty, and the object is saved.
         """
         labels = self._labels(name, tags, prefix, origin)
-        with self._lock:
+        with self._saving():
             return self._save([obj], labels)[0][0]
 
     def save_many(self, objs: Iterable[Any]) -> builtins.list[str]:
@@ -85,7 +91,7 @@ class Saving(Primitives):
         In a directory each record is a step of its own.
         """
         ids: list[str] = []
-        with self.transaction():
+        with self._saving(), self.transaction():
             batches = Batches(progress(objs, "saving"))
             for batch in batches:
                 saved, size = self._save(batch, _NO_LABELS)
@@ -126,7 +132,7 @@ class Saving(Primitives):
         """
         id_ = check_id(id_)
         labels = self._labels(name, tags, None, origin)
-        with self._lock:
+        with self._saving():
             self._check_writable()
             if self.uuid is None:
                 raise not_found(id_)
@@ -162,7 +168,7 @@ class Saving(Primitives):
             ID of the newest version, be it new or not.
         """
         labels = self._labels(name, tags, None, origin)
-        with self._lock:
+        with self._saving():
             self._check_writable()
             if kind_of(type(obj)).persistable:
                 return self._save([obj], labels)[0][0]
@@ -322,15 +328,17 @@ class Saving(Primitives):
                     draft.prefix = own["prefix"] or kind.prefix
                 if draft.identity is not None:
                     all_new = False
-        if all_new:
-            return queue
-        self._verify_baselines(queue)
-        changed = []
-        for draft in queue:
-            if self._is_unchanged(draft):
-                draft.revision = 0
-            else:
-                changed.append(draft)
+        changed = queue
+        if not all_new:
+            self._verify_baselines(queue)
+            changed = []
+            for draft in queue:
+                if self._is_unchanged(draft):
+                    draft.revision = 0
+                else:
+                    changed.append(draft)
+        if self.columns:
+            self._evaluate_columns(changed)
         return changed
 
     @staticmethod

@@ -179,6 +179,10 @@ class Store(ABC):
         """Return a table with one row per object, indexed by ID."""
         raise self._unsupported("table")
 
+    def fill_columns(self, names: Iterable[str] | None = None, **options: Any) -> int:
+        """Record user columns of objects that have no value there yet; return how many got one."""
+        raise self._unsupported("fill_columns")
+
     def transaction(self) -> AbstractContextManager[Any]:
         """Return a context in which all changes are one step."""
         raise self._unsupported("transaction")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gc3store.inspecting import Inspecting, Payload
 
-__all__ = ["attributes", "column", "read_paths"]
+__all__ = ["attributes", "column", "probes", "read_paths"]
 
 #: Records are read so many at a time.
 _BATCH: Final = 256
@@ -106,7 +106,7 @@ def read_paths(
             wanted.setdefault(ids[position], []).append(position)
     if wanted:
         todo = [path for path in paths if any(value is Remembered.UNKNOWN for value in columns[path])]
-        for id_, probe in _probes(store, list(wanted)):
+        for id_, probe in probes(store, list(wanted)):
             for position in wanted[id_]:
                 for path in todo:
                     if columns[path][position] is Remembered.UNKNOWN:
@@ -125,9 +125,9 @@ def _got(probe: _Probe, path: Path) -> Any:
         return MISSING
 
 
-def _probes(store: Inspecting, ids: list[str]) -> Iterator[tuple[str, _Probe | None]]:
+def probes(store: Inspecting, ids: list[str], *, show: bool = True) -> Iterator[tuple[str, _Probe | None]]:
     """Yield each record, opened up; `None` for one that cannot be read."""
-    source = iter(progress(ids, "looking inside"))
+    source = iter(progress(ids, "looking inside", show=show))
     while batch := list(itertools.islice(source, _BATCH)):
         for id_, payload in store._inert_payloads(batch):
             try:
@@ -187,7 +187,7 @@ def attributes(store: Inspecting, filters: Mapping[str, Any]) -> pd.DataFrame:
     counts: Counter[tuple[str, str]] = Counter()
     types: dict[tuple[str, str], Counter[str]] = {}
     examples: dict[tuple[str, str], str] = {}
-    for _, probe in _probes(store, ids):
+    for _, probe in probes(store, ids):
         if probe is None:
             continue
         cls = raw_class(probe.root)

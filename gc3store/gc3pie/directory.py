@@ -17,13 +17,13 @@ import errno
 import os
 import secrets
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from gc3store.directory_index import DirectoryIndex
-from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
 from gc3store.filesystem import path_of
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
@@ -76,6 +76,7 @@ class GC3PieDirectory(GC3PieRecords):
 
     atomic_batches: ClassVar[bool] = False
     _must_name: ClassVar[bool] = True
+    _absent: ClassVar[frozenset[str]] = GC3PieRecords._absent | {"fill_columns"}
     _index: _Index
 
     def __init__(
@@ -85,7 +86,12 @@ class GC3PieDirectory(GC3PieRecords):
         durable: bool = True,
         read_only: bool = False,
         trust: Any = "everything",
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
+        if columns:
+            raise OptionError(
+                "A directory of GC3Pie has no place for columns; copy its objects to a store of gc3store to have some."
+            )
         path = path_of(url)
         super().__init__("file://" + quote(path), durable=durable, read_only=read_only, trust=trust)
         self.path = path
@@ -231,6 +237,13 @@ class GC3PieDirectory(GC3PieRecords):
             return False
         self._put([(draft, self._payload(draft))], {str(draft.id)})
         return True
+
+    def fill_columns(self, names: Iterable[str] | None = None, **options: Any) -> int:
+        """Raise `NotSupportedError`: there is no place for columns."""
+        raise self._unsupported("fill_columns")
+
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+        raise self._unsupported("fill_columns")
 
     def _delete(self, ids: Sequence[str]) -> None:
         try:

@@ -12,7 +12,7 @@ import builtins
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import xxhash
 
@@ -31,9 +31,6 @@ from gc3store.serialization import Source, encode
 from gc3store.store import KEEP, _Keep
 
 __all__ = ["GC3PieRecords", "fingerprint"]
-
-#: What the interface has and stores of GC3Pie have no place for.
-_ABSENT: Final = frozenset({"update"})
 
 
 def fingerprint(data: bytes) -> int:
@@ -70,10 +67,12 @@ class GC3PieRecords(RecordStore):
     _uuid: str
     #: Whether GC3Pie loads only objects that hold their ID in an attribute.
     _must_name: ClassVar[bool]
+    #: What the interface has and stores of GC3Pie have no place for.
+    _absent: ClassVar[frozenset[str]] = frozenset({"update"})
 
     def offers(self, method: str) -> bool:
         """Whether the store has an own version of an optional method."""
-        return method not in _ABSENT and super().offers(method)
+        return method not in self._absent and super().offers(method)
 
     @property
     def uuid(self) -> str:
@@ -208,7 +207,7 @@ class GC3PieRecords(RecordStore):
 
     def _describe(self, id_: str) -> Record | None:
         entry = self._entry_of(id_)
-        return None if entry is None else record_from_entry(entry)
+        return None if entry is None else record_from_entry(entry, columns=self.columns)
 
     def _catalogue(self, query: Query) -> Iterator[Record]:
         return query.apply(self._index.records())

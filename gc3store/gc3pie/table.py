@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from hashlib import md5
 from itertools import islice
 from types import MappingProxyType
@@ -29,8 +30,9 @@ import sqlalchemy as sa
 import xxhash
 from sqlalchemy.engine import URL
 
+from gc3store.columns import merged
 from gc3store.directory_index import CatalogueIndex
-from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.stream import run, transcribe
@@ -114,6 +116,8 @@ class GC3PieTable(GC3PieRecords):
         Never write.
     timeout : float
         How long to wait for a database that another process is writing to, in seconds.
+    columns : mapping of str to (str or callable), optional
+        How to fill further columns of the table, as for stores of our own.
 
     Notes
     -----
@@ -136,10 +140,15 @@ class GC3PieTable(GC3PieRecords):
         read_only: bool = False,
         trust: Any = "everything",
         timeout: float = 30.0,
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         self._sa_url = url = sa.engine.make_url(url)
         super().__init__(
-            url.render_as_string(hide_password=True), durable=durable, read_only=read_only, trust=trust
+            url.render_as_string(hide_password=True),
+            durable=durable,
+            read_only=read_only,
+            trust=trust,
+            columns=columns,
         )
         self._table_name = table_name
         self._timeout = timeout
@@ -154,6 +163,13 @@ class GC3PieTable(GC3PieRecords):
             self._table = sa.Table(table_name, sa.MetaData(), autoload_with=connection)
         self._extra = tuple(c.name for c in self._table.columns if c.name not in _OWN)
         self._index = _Index(self, place)
+        self._index.columns = self._extra
+        for name in self._user_columns.names:
+            if name not in self._extra:
+                raise OptionError(
+                    f"The table {table_name!r} has no column {name!r}, and GC3Pie gives a table its columns when it "
+                    f"makes it; there are {', '.join(self._extra) or 'none'}."
+                )
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._sa_url.set(database=self._path or self._sa_url.database)
@@ -301,7 +317,7 @@ class GC3PieTable(GC3PieRecords):
         attributes = getattr(draft.obj, "__dict__", {})
         if draft.obj is None and isinstance(draft.encoded.stream, bytes):  # it comes as bytes
             attributes = raw_attributes(run(transcribe(draft.encoded.stream, draft.encoded.buffers)))
-        found = {}
+        found: dict[str, Any] = {}
         for name in self._extra:
             value = columns.get(name, attributes.get(name))
             if name in self.extra_fields and draft.obj is not None:
@@ -309,9 +325,14 @@ class GC3PieTable(GC3PieRecords):
                     value = self.extra_fields[name](draft.obj)
                 except Exception:  # noqa: BLE001  (as GC3Pie has it: no reason not to save)
                     continue
-            if isinstance(value, (str, int, float, bool)) and self._fits(name, value):
-                found[name] = value
+            found |= self._fitting(name, value)
         return found
+
+    def _fitting(self, name: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, datetime):
+            value = value.astimezone().replace(tzinfo=None)  # these columns know no zones
+        fits = isinstance(value, (str, int, float, bool, datetime)) and self._fits(name, value)
+        return {name: value} if fits else {}
 
     def _fits(self, name: str, value: Any) -> bool:
         try:
@@ -319,6 +340,24 @@ class GC3PieTable(GC3PieRecords):
         except NotImplementedError:
             return True
         return isinstance(value, (int, float) if kind in (int, float) else kind)
+
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+        table, filled = self._table, []
+        with self._translated():
+            before = self._revisions(builtins.list(values))
+            known = self._entries(builtins.list(before))
+            for id_, (revision, new) in values.items():
+                if before.get(id_) != revision:
+                    continue
+                filled.append(id_)
+                old = known[id_]["columns"]
+                columns = merged({name: old[name] for name in new}, new, again=again)
+                fitting = {
+                    k: v for name, value in columns.items() for k, v in self._fitting(name, value).items()
+                }
+                if fitting:
+                    self._writer.execute(sa.update(table).where(table.c.id == int(id_)).values(**fitting))
+        return filled
 
     def _insert_as(self, draft: Draft) -> bool:
         if not str(draft.id).isdecimal() or self._data([str(draft.id)]):

@@ -10,15 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from gc3store.catalogue import to_microseconds
-from gc3store.record import Condition, Query
+from gc3store.record import FIELDS, Condition, Query
 from gc3store.sql.backend import Backend
+from gc3store.sql.columns import UserColumnSelect
 from gc3store.sql.schema import Schema, compiled
 
-__all__ = ["CatalogueSelect"]
+__all__ = ["RECORD", "CatalogueSelect"]
 
 Statement = tuple[str, list[Any]]
 
-_RECORD = ("id", "name", "cls", "state", "tags", "size", "created", "modified", "revision")
+#: The fields that a list of records shows.
+RECORD = ("id", "name", "cls", "state", "tags", "size", "created", "modified", "revision")
 _NULLABLE = {"name", "state", "tags"}
 _FAR = 1000  # entries; skipping fewer costs nothing worth saving
 
@@ -38,6 +40,8 @@ class CatalogueSelect:
         self, schema: Schema, backend: Backend, query: Query, among: list[int] | None = None
     ) -> None:
         self._record = schema.record
+        self._user = UserColumnSelect(schema.value, schema.record)
+        self._order_columns = [name for name, _ in query.order if name not in FIELDS]
         self._backend = backend
         self._query = query
         self._where = [self._condition(c) for c in query.conditions] + [self._word(w) for w in query.words]
@@ -46,33 +50,38 @@ class CatalogueSelect:
             self._where.append(backend.listed(schema.record.c.number, "among"))
             self._values["among"] = backend.numbers(among)
 
-    def rows(self, names: Sequence[str] = _RECORD) -> Statement:
+    def rows(self, names: Sequence[str] = RECORD) -> Statement:
         """Return the statement for the fields `names` of the entries."""
         query = self._query
         columns = [self._column(name).label(f"f{i}") for i, name in enumerate(names)]
         number = self._record.c.number
         if query.limit is not None and (query.order or query.offset > _FAR):
             # Sort and skip numbers alone: whole rows would be carried along for nothing.
-            found = self._window(sa.select(number).where(*self._where)).subquery()
-            statement = self._ordered(
-                sa.select(*columns).join_from(found, self._record, found.c.number == number)
-            )
+            found = self._window(sa.select(number), self._record, where=self._where).subquery()
+            both = found.join(self._record, found.c.number == number)
+            statement = self._ordered(sa.select(*columns), both)
         else:
-            statement = self._window(sa.select(*columns).where(*self._where))
+            statement = self._window(sa.select(*columns), self._record, where=self._where)
         return compiled(statement.params(self._values), self._backend.dialect)
 
-    def _ordered(self, statement: Any) -> Any:
+
+    def _ordered(self, statement: Any, source: Any) -> Any:
+        source, values = self._user.joined(source, self._order_columns)
+        statement = statement.select_from(source)
         for name, descending in self._query.order:
             if name == "error":
                 continue  # all alike
+            if name in values:
+                statement = statement.order_by(*self._user.order(values[name], descending))
+                continue
             column = self._column(name)
             if name in _NULLABLE:
                 statement = statement.order_by(column.is_(None))
             statement = statement.order_by(column.desc() if descending else column)
         return statement.order_by(self._record.c.number)
 
-    def _window(self, statement: Any) -> Any:
-        statement = self._ordered(statement)
+    def _window(self, statement: Any, source: Any, *, where: Sequence[Any]) -> Any:
+        statement = self._ordered(statement.where(*where), source)
         if self._query.limit is not None:
             statement = statement.limit(self._query.limit)
         elif self._query.offset:
@@ -96,6 +105,8 @@ class CatalogueSelect:
         return self._record.c[name]
 
     def _condition(self, condition: Condition) -> Any:
+        if condition.field not in FIELDS:
+            return self._user_condition(condition)
         if condition.op == "in":
             return sa.or_(sa.false(), *(self._equal(condition.field, v) for v in condition.value))
         if condition.op == "=":
@@ -113,6 +124,14 @@ class CatalogueSelect:
             ">": column > value,
             ">=": column >= value,
         }[condition.op]
+
+    def _user_condition(self, condition: Condition) -> Any:
+        if condition.op == "!=":
+            return sa.not_(self._user_condition(Condition(condition.field, "=", condition.value)))
+        wanted = condition.value if condition.op == "in" else (condition.value,)
+        op: Any = "=" if condition.op == "in" else condition.op
+        single = [one for value in wanted for one in Condition(condition.field, op, value).meanings()]
+        return sa.or_(sa.false(), *map(self._user.condition, single))
 
     def _operands(self, field: str, value: Any) -> tuple[Any, Any]:
         """Return a column and a value that it can be compared with; `None` if there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,10 @@ from gc3store.errors import OptionError
 if TYPE_CHECKING:
     from gc3store.sql.backend import Backend
 
-__all__ = ["VERSION", "Schema", "Statements", "UserColumn", "check_table_name", "compiled"]
+__all__ = ["VERSION", "Schema", "Statements", "check_table_name", "compiled"]
 
 #: Version of the schema. Readers accept all up to theirs.
 VERSION = 1
-
-#: A user column: its name in the table, and the kind of its values.
-UserColumn = tuple[str, str]
 
 
 def check_table_name(name: object) -> str:
@@ -35,9 +31,8 @@ def check_table_name(name: object) -> str:
 class Schema:
     """The tables whose names begin with `name`, as one kind of database has them."""
 
-    def __init__(self, name: str, backend: Backend, columns: Sequence[UserColumn] = ()) -> None:
+    def __init__(self, name: str, backend: Backend) -> None:
         self.name = check_table_name(name)
-        self.columns = tuple(columns)
         metadata = sa.MetaData()
         big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
         text = backend.text_type()
@@ -47,13 +42,6 @@ class Schema:
         def number() -> sa.Column[int]:
             return sa.Column("number", big, primary_key=True, autoincrement=False)
 
-        self.kinds: dict[str, Any] = {
-            "integer": sa.BigInteger(),
-            "real": sa.Double(),
-            "text": text,
-            "boolean": sa.SmallInteger(),
-            "time": sa.BigInteger(),
-        }
         self.record = sa.Table(
             name,
             metadata,
@@ -68,7 +56,7 @@ class Schema:
             sa.Column("modified", sa.BigInteger, nullable=False),
             sa.Column("revision", sa.BigInteger, nullable=False),
             sa.Column("explicit", sa.SmallInteger, nullable=False),
-            *(sa.Column(column, self.kinds[kind]) for column, kind in columns),
+            sa.Column("columns", text),
         )
         self.payload = sa.Table(
             f"{name}_payload",
@@ -108,9 +96,21 @@ class Schema:
         self.column = sa.Table(
             f"{name}_column",
             metadata,
-            sa.Column("name", sa.String(60), primary_key=True),
-            sa.Column("kind", sa.String(10)),
+            sa.Column("name", sa.String(60, collation=text.collation), primary_key=True),
             sa.Column("path", text),
+        )
+        # By name first: what one column is filtered and sorted on stands together.
+        self.value = sa.Table(
+            f"{name}_value",
+            metadata,
+            sa.Column("name", sa.String(60, collation=text.collation), primary_key=True),
+            sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+            sa.Column("kind", sa.SmallInteger, nullable=False),
+            sa.Column("amount", sa.Double),
+            sa.Column("exact", sa.BigInteger),
+            sa.Column("content", text),
+            sa.Index(f"{name}_value_number", "number"),
+            sqlite_with_rowid=False,
         )
         self.meta = sa.Table(
             f"{name}_meta",
@@ -127,6 +127,7 @@ class Schema:
             self.reference,
             self.environment,
             self.column,
+            self.value,
             self.meta,
         )
 
@@ -142,9 +143,9 @@ class Statements:
     """Each statement that a store runs on its own tables, as text."""
 
     @classmethod
-    def of(cls, name: str, backend: Backend, columns: Sequence[UserColumn] = ()) -> Statements:
+    def of(cls, name: str, backend: Backend) -> Statements:
         """Return the statements on the tables called `name`; each set is compiled once."""
-        return _statements(name, _Kind(backend), tuple(columns))
+        return _statements(name, _Kind(backend))
 
     def __init__(self, schema: Schema, backend: Backend) -> None:
         self.schema = schema
@@ -176,10 +177,15 @@ class Statements:
         self.empty_payload = (0, b"", 0, None, None, None, None, b"")
         self.insert_chunk = insert(chunk)
         self.insert_reference = insert(reference)
-        names: dict[str, Any] = {c.name: sa.bindparam(c.name) for c in environment.c}
-        self.insert_environment = text(backend.insert_new(sa.insert(environment).values(names)))
+
+        def insert_new(table: sa.Table) -> str:
+            names: dict[str, Any] = {column.name: sa.bindparam(column.name) for column in table.c}
+            return text(backend.insert_new(sa.insert(table).values(names)))
+
+        self.insert_environment = insert_new(environment)
         self.insert_meta = insert(meta)
-        self.insert_column = insert(schema.column)
+        self.insert_column = insert_new(schema.column)
+        self.insert_value = insert(schema.value)
 
         p = sa.bindparam
         self.meta = text(sa.select(meta.c.uuid, meta.c.version))
@@ -192,7 +198,12 @@ class Statements:
                 sa.update(meta).values(last_number=p("number_")).where(meta.c.last_number < p("last"))
             )
         self.next_numbers = f"SELECT nextval('{self.sequence}') FROM generate_series(1, %s)"
-        self.columns = text(sa.select(schema.column.c.name, schema.column.c.kind, schema.column.c.path))
+        self.columns = text(
+            sa.select(schema.column.c.name, schema.column.c.path).order_by(schema.column.c.name)
+        )
+        self.update_column = text(
+            sa.update(schema.column).values(path=p("path_")).where(schema.column.c.name == p("name_"))
+        )
         self.environment = text(sa.select(environment.c.digest).where(environment.c.digest == p("digest")))
 
         def listed(column: Any) -> Any:
@@ -220,7 +231,7 @@ class Statements:
         )
         self.revisions = text(sa.select(record.c.id, record.c.revision).where(listed(record.c.number)))
         self.before = text(
-            sa.select(record.c.id, record.c.revision, payload.c.flags)
+            sa.select(record.c.id, record.c.revision, payload.c.flags, record.c.columns)
             .select_from(both)
             .where(listed(record.c.number))
             .order_by(record.c.number)  # so that two writers never wait for each other in a circle
@@ -276,7 +287,7 @@ class Statements:
                 payload.c.preview,
                 payload.c.origin,
                 environment.c.description,
-                *(record.c[name] for name, _ in schema.columns),
+                record.c.columns,
             )
             .select_from(
                 record.outerjoin(payload, payload.c.number == record.c.number).outerjoin(
@@ -299,7 +310,7 @@ class Statements:
                     "modified": p("m"),
                     "revision": p("r"),
                     "explicit": explicit,
-                    **{name: p(f"user_{i}") for i, (name, _) in enumerate(schema.columns)},
+                    "columns": p("u"),
                 }
             )
             .where(record.c.number == p("number_"))
@@ -328,7 +339,11 @@ class Statements:
 
         self.delete_chunks = delete(chunk)
         self.delete_references = delete(reference)
-        self.delete_all = {table.name: delete_listed(table) for table in (record, payload, chunk, reference)}
+        self.delete_values = delete(schema.value)
+        self.fill = text(sa.update(record).values(columns=p("u")).where(record.c.number == p("number_")))
+        self.delete_all = {
+            table.name: delete_listed(table) for table in (record, payload, chunk, reference, schema.value)
+        }
 
 
 class _Kind:
@@ -345,5 +360,5 @@ class _Kind:
 
 
 @lru_cache(maxsize=64)
-def _statements(name: str, kind: _Kind, columns: tuple[UserColumn, ...]) -> Statements:
-    return Statements(Schema(name, kind.backend, columns), kind.backend)
+def _statements(name: str, kind: _Kind) -> Statements:
+    return Statements(Schema(name, kind.backend), kind.backend)

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -74,8 +74,10 @@ class SessionStore(RecordStore):
 
     _backend: Backend
 
-    def __init__(self, url: str, *, read_only: bool, durable: bool, trust: Any) -> None:
-        super().__init__(url, read_only=read_only, durable=durable, trust=trust)
+    def __init__(
+        self, url: str, *, read_only: bool, durable: bool, trust: Any, columns: Mapping[str, Any] | None
+    ) -> None:
+        super().__init__(url, read_only=read_only, durable=durable, trust=trust, columns=columns)
         self._local = threading.local()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._inherited: list[Any] = []

@@ -17,8 +17,9 @@ Tables, with the names they have by default
     One row: the store's UUID and the version of this schema; in SQLite also the highest
     number whose record was removed.
 
-``gc3store_column``
-    The user columns that the catalogue has, see `gc3store.columns`.
+``gc3store_column``, ``gc3store_value``
+    The user columns that the catalogue has, see `gc3store.columns`: names with paths, and
+    the values to filter and sort on.
 
 SQLAlchemy gives URLs, dialects, table definitions and compiled statements; these are
 compiled once and run on the driver's own cursor. What differs between databases is
@@ -30,16 +31,18 @@ from __future__ import annotations
 import builtins
 import json
 import uuid as uuid_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from gc3store.catalogue import from_microseconds, record_from_entry
 from gc3store.errors import OptionError, SchemaVersionError
 from gc3store.ids import number_of
 from gc3store.primitives import reopened
-from gc3store.record import Query, Record
+from gc3store.record import FIELDS, Query, Record
+from gc3store.recordfile import load_json
 from gc3store.sql.backend import backend_for
-from gc3store.sql.query import CatalogueSelect
+from gc3store.sql.columns import values_from
+from gc3store.sql.query import RECORD, CatalogueSelect
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.schema import VERSION, Statements, check_table_name
 from gc3store.sql.search import SearchIndex
@@ -69,6 +72,8 @@ class SqlStore(SqlReading):
     timeout : float
         How long to wait for others: for a database that another process is writing to,
         for a row that another process is changing, for a server to answer; in seconds.
+    columns : mapping of str to (str or callable), optional
+        User columns, see `make_store`.
 
     Notes
     -----
@@ -102,13 +107,16 @@ class SqlStore(SqlReading):
         trust: Any = "everything",
         table_name: str | None = None,
         timeout: float = 30.0,
+        columns: Mapping[str, Any] | None = None,
     ) -> None:
         parsed, fragment = parse(url)
         if None not in (fragment, table_name) and fragment != table_name:
             raise OptionError(f"The URL asks for table {fragment!r}, and table_name for {table_name!r}.")
         self._table = check_table_name(next((n for n in (table_name, fragment) if n is not None), "gc3store"))
         self._backend = backend_for(parsed, durable=durable, read_only=read_only, timeout=timeout)
-        super().__init__(self._backend.where, durable=durable, read_only=read_only, trust=trust)
+        super().__init__(
+            self._backend.where, durable=durable, read_only=read_only, trust=trust, columns=columns
+        )
         self._statements = Statements.of(self._table, self._backend)
         self._search = self._search_index()
         self._uuid: str | None = None
@@ -130,7 +138,8 @@ class SqlStore(SqlReading):
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._backend.absolute_url()
-        return reopened, (type(self), url.render_as_string(hide_password=False), self._options())
+        options = {**self._options(), "columns": self._user_columns.portable}
+        return reopened, (type(self), url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
         url = without(self._backend.absolute_url())
@@ -172,6 +181,7 @@ class SqlStore(SqlReading):
             if row[1] > VERSION:
                 self.read_only = True
                 self._newer = row[1]
+            self._learn_columns(dict(self._execute(self._statements.columns).fetchall()))
 
     _newer: int | None = None
 
@@ -253,7 +263,7 @@ class SqlStore(SqlReading):
         if row is None or row[0] != id_:
             return None
         id_, name, cls, state, tags, size, created, modified, revision = row[:9]
-        flags, checksum, preview, origin, environment = row[9:14]
+        flags, checksum, preview, origin, environment, columns = row[9:15]
         references: builtins.list[str] = []
         if flags is not None and flags & REFERS:
             rows = self._execute(self._statements.references, (number,)).fetchall()
@@ -272,10 +282,11 @@ class SqlStore(SqlReading):
             "preview": preview,
             "references": references,
             "origin": origin,
+            "columns": load_json(columns) if columns else None,
             "checksum": bytes(checksum).hex() if checksum is not None else None,
             "error": "damaged: its payload is missing" if flags is None else None,
         }
-        return record_from_entry(entry, environment=environment)
+        return record_from_entry(entry, environment=environment, columns=self.columns)
 
     def _select(self, query: Query | None) -> CatalogueSelect:
         query = query or Query()
@@ -288,10 +299,11 @@ class SqlStore(SqlReading):
     def _catalogue(self, query: Query) -> Iterator[Record]:
         if self.uuid is None:
             return
-        rows = self._execute(*self._select(query).rows())
+        names = self.columns
+        rows = self._execute(*self._select(query).rows((*RECORD, "columns") if names else RECORD))
         text = self._backend.text
         try:
-            for id_, name, cls, state, tags, size, created, modified, revision in rows:
+            for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
                 yield Record(
                     id=id_,
                     name=text(name),
@@ -302,6 +314,7 @@ class SqlStore(SqlReading):
                     created=from_microseconds(created),
                     modified=from_microseconds(modified),
                     revision=revision,
+                    columns=values_from(columns[0], names) if names else {},
                 )
         except self._backend.error as error:
             raise self._translate(error) from error
@@ -314,9 +327,16 @@ class SqlStore(SqlReading):
     def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
         if self.uuid is None:
             return {name: [] for name in names}
-        rows = self._execute(*self._select(query).rows(names)).fetchall()
-        columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-        found = dict(zip(names, columns, strict=True))
+        fields = [name for name in names if name in FIELDS]
+        user = [name for name in names if name not in FIELDS]
+        if user:
+            fields.append("columns")
+        rows = self._execute(*self._select(query).rows(fields)).fetchall()
+        columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
+        found = dict(zip(fields, columns, strict=True))
+        if user:
+            values = [values_from(text, user) for text in found.pop("columns")]
+            found |= {name: [value[name] for value in values] for name in user}
         if self._backend.nul:
             for field in {"name", "cls", "state"} & found.keys():
                 found[field] = [self._backend.text(value) for value in found[field]]
@@ -335,7 +355,7 @@ class SqlStore(SqlReading):
         Query.build({field: None}, columns=self.columns)
         if self.uuid is None:
             return {}
-        if field in ("tags", "created", "modified", "error"):
+        if field in ("tags", "created", "modified", "error") or field not in FIELDS:
             return super().facets(field, query)
         found = self._execute(*self._select(query).facets(field))
         text = self._backend.text if field in ("name", "cls", "state") else _as_is

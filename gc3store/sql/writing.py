@@ -7,11 +7,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gc3store.columns import merged
 from gc3store.environment import current_environment, environment_text
 from gc3store.errors import StoreUnavailableError
 from gc3store.ids import make_id, number_of
 from gc3store.primitives import Draft, check_revision, not_found
+from gc3store.recordfile import load_json
 from gc3store.serialization import Encoded
+from gc3store.sql.columns import columns_text, value_rows
 from gc3store.sql.schema import Statements
 from gc3store.sql.session import SessionStore
 from gc3store.store import KEEP
@@ -33,8 +36,10 @@ class SqlWriting(SessionStore):
     _statements: Statements
     _uuid: str | None = None
 
-    def __init__(self, url: str, *, read_only: bool, durable: bool, trust: Any) -> None:
-        super().__init__(url, read_only=read_only, durable=durable, trust=trust)
+    def __init__(
+        self, url: str, *, read_only: bool, durable: bool, trust: Any, columns: Mapping[str, Any] | None
+    ) -> None:
+        super().__init__(url, read_only=read_only, durable=durable, trust=trust, columns=columns)
         self._environments: set[str] = set()  # certain to be in the database
         self._new_environments: set[str] = set()  # will be, if the step is not undone
         self._written: builtins.list[_Written] = []  # in the current step
@@ -46,6 +51,9 @@ class SqlWriting(SessionStore):
 
     def _prepare_step(self) -> None:
         self._written, self._deleted = [], []
+        if self._user_columns.has_pending:
+            self._run(self._define_columns)
+            self._user_columns.defined()
         if self._backend.locks_rows:
             # By itself: within the step, everybody else who wants to note the same would
             # have to wait for the end of it.
@@ -181,8 +189,10 @@ class SqlWriting(SessionStore):
 
     def _insert_records(self, connection: Any, drafts: builtins.list[Draft], numbers: Sequence[int]) -> None:
         records, references = [], []
+        values: builtins.list[tuple[Any, ...]] = []
         for draft, number in zip(drafts, numbers, strict=True):
             fields = draft.fields
+            columns = self._user_columns.known(fields.get("columns"))
             tags = fields["tags"]
             records.append(
                 (
@@ -197,13 +207,17 @@ class SqlWriting(SessionStore):
                     fields["now"],
                     draft.revision,
                     int(fields["explicit"]),
+                    columns_text(columns),
                 )
             )
+            values += value_rows(number, columns)
             if draft.references:
                 references += self._reference_rows(draft, number)
         self._backend.insert(connection, self._statements.insert_record, records)
         if references:
             self._backend.insert(connection, self._statements.insert_reference, references)
+        if values:
+            self._backend.insert(connection, self._statements.insert_value, values)
 
     def _insert_as(self, draft: Draft) -> bool:
         number = number_of(str(draft.id))
@@ -226,19 +240,24 @@ class SqlWriting(SessionStore):
         statements, backend = self._statements, self._backend
         found = self._locked_rows(connection, [str(d.id) for d in drafts])
         for draft in drafts:
-            _, revision, _ = found.get(str(draft.id), (None, None, 0))
+            revision = found[str(draft.id)][1] if str(draft.id) in found else None
             check_revision(str(draft.id), draft.expected, revision)
             assert revision is not None
             draft.revision = revision + 1
         records, payloads, references = [], [], []
+        values: builtins.list[tuple[Any, ...]] = []
         for draft in drafts:
             fields = draft.fields
             number = number_of(str(draft.id))
-            flags = found[str(draft.id)][2]
+            flags, columns_before = found[str(draft.id)][2:]
+            columns = self._user_columns.known(fields.get("columns"))
             if flags & REFERS:
                 connection.execute(statements.delete_references, (number,))
             if flags & CHUNKED:
                 connection.execute(statements.delete_chunks, (number,))
+            if columns_before is not None:
+                connection.execute(statements.delete_values, (number,))
+            values += value_rows(number, columns)
             records.append(
                 (
                     fields["cls"],
@@ -247,6 +266,7 @@ class SqlWriting(SessionStore):
                     fields["now"],
                     draft.revision,
                     int(fields["explicit"]),
+                    columns_text(columns),
                     number,
                 )
             )
@@ -259,9 +279,11 @@ class SqlWriting(SessionStore):
         connection.executemany(statements.update_payload, payloads)
         if references:
             backend.insert(connection, statements.insert_reference, references)
+        if values:
+            backend.insert(connection, statements.insert_value, values)
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
-        """Return ID, revision and flags of records, which nobody else can change any more."""
+        """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
         numbers = self._backend.numbers([number_of(id_) for id_ in ids])
         return {row[0]: row for row in connection.execute(self._statements.before, (numbers,)).fetchall()}
 
@@ -316,10 +338,14 @@ class SqlWriting(SessionStore):
             numbers = [number_of(id_) for id_ in ids]
             backend.retire(connection, statements, max(numbers))
             schema, delete = statements.schema, statements.delete_all
-            for flag, table in ((REFERS, schema.reference), (CHUNKED, schema.chunk)):
-                some = [number_of(id_) for id_ in ids if found[id_][2] & flag]
+            further = [
+                (schema.reference, [id_ for id_ in ids if found[id_][2] & REFERS]),
+                (schema.chunk, [id_ for id_ in ids if found[id_][2] & CHUNKED]),
+                (schema.value, [id_ for id_ in ids if found[id_][3] is not None]),
+            ]
+            for table, some in further:
                 if some:
-                    connection.execute(delete[table.name], (backend.numbers(some),))
+                    connection.execute(delete[table.name], (backend.numbers([number_of(i) for i in some]),))
             connection.execute(delete[schema.payload.name], (backend.numbers(numbers),))
             connection.execute(delete[schema.record.name], (backend.numbers(numbers),))
 
@@ -342,6 +368,35 @@ class SqlWriting(SessionStore):
         if new != (row[1], row[2], explicit):
             connection.execute(self._statements.relabel, (*new, number))
         return True
+
+    # User columns.
+
+    def _define_columns(self, connection: Any) -> None:
+        for name, path in self._user_columns.pending().items():
+            connection.execute(self._statements.insert_column, (name, path))
+            connection.execute(self._statements.update_column, (path, name))
+
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+        statements = self._statements
+
+        def work(connection: Any) -> builtins.list[str]:
+            filled = []
+            rows: builtins.list[tuple[Any, ...]] = []
+            for id_, revision, _, text in self._locked_rows(connection, builtins.list(values)).values():
+                if id_ not in values or revision != values[id_][0]:
+                    continue
+                filled.append(id_)
+                number = number_of(id_)
+                old = load_json(text) if text else {}
+                columns = merged(old, values[id_][1], again=again)
+                connection.execute(statements.fill, (columns_text(columns), number))
+                if text is not None:
+                    connection.execute(statements.delete_values, (number,))
+                rows += value_rows(number, columns)
+            self._backend.insert(connection, statements.insert_value, rows)
+            return filled
+
+        return self._run(work)
 
     def _ensure_environment(self, connection: Any, digest: str) -> None:
         if digest in self._new_environments:
