@@ -202,6 +202,7 @@ class UserColumns:
 
     def __init__(self, given: Mapping[str, Source] | None = None) -> None:
         self._given = _checked(given or {})
+        self._adopted: dict[str, Column] = {}
         self._stored: dict[str, str | None] = {}
         self._all = dict(self._given)
         self._told = False
@@ -247,7 +248,8 @@ class UserColumns:
     def learn(self, stored: Mapping[str, str | None]) -> None:
         """Take note of the columns that the store has."""
         self._stored = dict(stored)
-        self._all = {name: Column(name, path) for name, path in stored.items()} | self._given
+        columns = {name: Column(name, path) for name, path in sorted(stored.items())}
+        self._all = columns | self._adopted | self._given
         for name, path in self.pending().items():
             if name in stored:
                 warnings.warn(
@@ -258,10 +260,10 @@ class UserColumns:
                 )
 
     def adopt(self, definitions: Mapping[str, str | None]) -> None:
-        """Take over columns of another store, but those of the same name."""
+        """Take over columns of another store, but for those whose names are taken."""
         for name, path in definitions.items():
             if name not in self._all and name.isidentifier() and name not in _RESERVED:
-                self._all[name] = Column(name, path)
+                self._all[name] = self._adopted[name] = Column(name, path)
 
     def chosen(self, names: Iterable[str] | None) -> list[Column]:
         """Return the columns of the given names, or all that can be filled.
@@ -302,18 +304,10 @@ class UserColumns:
                     values[column.name] = value
         return values
 
-    def tell_what_stays_empty(self) -> None:
-        """Warn once of columns whose functions are not at hand."""
-        if self._told:
-            return
-        self._told = True
-        if empty := [column.name for column in self._all.values() if not column.can_fill]:
-            warnings.warn(
-                f"The columns {', '.join(empty)} are filled by functions, which a store cannot keep: what is "
-                f"saved now has no value there. Open the store with them: make_store(..., columns=...).",
-                ColumnWarning,
-                stacklevel=6,
-            )
+    def unfilled(self) -> list[str]:
+        """Return, the first time, the names of those whose functions are not at hand."""
+        told, self._told = self._told, True
+        return [] if told else [column.name for column in self._all.values() if not column.can_fill]
 
 
 def _shown(path: str | None) -> str:
@@ -321,9 +315,16 @@ def _shown(path: str | None) -> str:
 
 
 class Failures:
-    """Columns that could not be evaluated: of each the first object, why, and how many."""
+    """Columns that could not be evaluated: of each the first object, why, and how many.
+
+    Attributes
+    ----------
+    unfilled : list of str
+        Columns whose functions are not at hand.
+    """
 
     def __init__(self) -> None:
+        self.unfilled: list[str] = []
         self._found: dict[str, tuple[Any, str]] = {}
         self._counts: Counter[str] = Counter()
 
@@ -337,6 +338,13 @@ class Failures:
 
     def report(self, *, stacklevel: int) -> None:
         """Warn, once for each column."""
+        if self.unfilled:
+            warnings.warn(
+                f"The columns {', '.join(self.unfilled)} are filled by functions, which a store cannot keep: what "
+                f"is saved now has no value there. Open the store with them: make_store(..., columns=...).",
+                ColumnWarning,
+                stacklevel=stacklevel,
+            )
         for name, (what, reason) in self._found.items():
             more = f" (and of {self._counts[name] - 1} more)" if self._counts[name] > 1 else ""
             warnings.warn(

@@ -122,6 +122,8 @@ class RecordStore(Exporting, Filling):
 
     def _remove(self, ids: builtins.list[str], *, recursive: bool) -> None:
         self._check_writable()
+        if not ids:
+            return
         present = self._revisions(ids)
         for id_ in ids:
             if id_ not in present:

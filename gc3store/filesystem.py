@@ -861,8 +861,8 @@ class FilesystemStore(RecordStore):
                 sync_directory(folder)
         self._user_columns.defined()
 
-    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
-        filled: builtins.list[str] = []
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
+        filled: dict[str, bool] = {}
         staged: builtins.list[Staged] = []
         with self._written(), ExitStack() as stack:
             for lock in sorted({self._lock_of(id_) for id_ in values}):
@@ -872,11 +872,11 @@ class FilesystemStore(RecordStore):
                     data = self._read_file(self._file(id_))
                     if data is None or (head := recordfile.unpack_head(data)).revision != revision:
                         continue
-                    filled.append(id_)
                     entry = head.entry()
                     old = entry.get("columns") or {}
                     columns = entry_of(merged(old, new, again=again))
-                    if columns != old:
+                    filled[id_] = columns != old
+                    if filled[id_]:
                         staged.append(self._restage(id_, {**entry, "columns": columns}, head, data))
                 self._publish(staged)
             except BaseException as error:

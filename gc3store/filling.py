@@ -53,7 +53,7 @@ class Filling(Saving, Loading, Looking, Inspecting):
         Returns
         -------
         int
-            How many objects have got a value.
+            How many objects have got a value, or another one.
 
         Raises
         ------
@@ -102,8 +102,8 @@ class Filling(Saving, Loading, Looking, Inspecting):
             for batch in _batches(with_progress(todo, "filling columns", show=progress)):
                 found = self._evaluated(columns, [id_ for id_, _ in batch], failures)
                 with self._lock, self._step():
-                    written = set(self._fill(found, again=again))
-                filled += sum(any(v is not None for v in found[id_][1].values()) for id_ in written)
+                    written = self._fill(found, again=again)
+                filled += sum(written.values())
                 left += [entry for entry in batch if entry[0] in found and entry[0] not in written]
             todo = left
         failures.report(stacklevel=3)

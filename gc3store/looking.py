@@ -84,7 +84,7 @@ class Looking(Primitives):
         Parameters
         ----------
         columns : sequence of str, optional
-            Which columns, by default all fields of the catalogue. What is no field is a path
+            Which columns, by default all fields and user columns of the catalogue. What is neither is a path
             (`gc3store.paths`) to be read out of the objects, by inspection: ``temperature``,
             ``execution.exitcode``, ``results.energy``, ``tasks[0].jobname``. Values that were read
             before are remembered, as long as the records are unchanged. Where an object lacks

@@ -316,10 +316,10 @@ class Primitives(Store):
         """Change the name or tags of a record, or that it was saved explicitly; whether it exists."""
 
     @abstractmethod
-    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
-        """Set user columns of records that are still in the given revisions; return the IDs of those.
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
+        """Set user columns of records that are still in the given revisions.
 
-        What has a value keeps it unless `again`; then `None` clears it.
+        Returns for those whether there was a change. What has a value keeps it unless `again`; then `None` clears it.
         """
 
     @abstractmethod

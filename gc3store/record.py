@@ -11,6 +11,7 @@ import difflib
 import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -119,24 +120,25 @@ class Written(str):
     def meanings(self, op: Operator) -> list[tuple[Operator, Any]]:
         """Return what it can mean, each with the comparison to be made then.
 
-        >>> Written("7.50").meanings("<")
-        [('<', '7.50'), ('<', 7.5)]
+        >>> Written("7.50").meanings("<"), Written("7.50").meanings("=")
+        ([('<', 7.5)], [('=', '7.50'), ('=', 7.5)])
         """
-        found: list[tuple[Operator, Any]] = [(op, str(self))]
         text = self.strip()
-        if (truth := {"true": True, "false": False}.get(text.lower())) is not None:
-            found.append((op, truth))
-        for convert in (int, float):
+        found: list[tuple[Operator, Any]] = []
+        for convert in (int, float, _truth):
             try:
                 found.append((op, convert(text)))
                 break
             except ValueError:
                 continue
-        try:
-            moment = parse_time(text)
-        except InvalidQueryError:
-            return found
-        return [*found, (_of_age(op, text), moment)]
+        with suppress(InvalidQueryError):
+            found.append((_of_age(op, text), parse_time(text)))
+        # More than seven is no text that comes after "7".
+        return found if op != "=" and (found or _AGE.fullmatch(text)) else [(op, str(self)), *found]
+
+
+def _truth(text: str) -> bool:
+    return bool(("false", "true").index(text.lower()))
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

@@ -29,6 +29,6 @@ class Recording(Primitives):
     def _evaluate_columns(self, drafts: Iterable[Draft]) -> None:
         """Add the values of user columns to what is about to be written."""
         columns = self._user_columns
-        columns.tell_what_stays_empty()
+        self._failures.unfilled += columns.unfilled()
         for draft in drafts:
             draft.fields["columns"] = columns.values_of(draft.obj, self._failures, draft)

@@ -77,7 +77,15 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
         A URL: ``file:///directory``, ``sqlite:///file.db``, or that of another database as
         SQLAlchemy has it; or a path: that of an SQLite file or of a directory.
     *args, **kwargs
-        Passed to the constructor registered for the URL's scheme.
+        Passed to the constructor registered for the URL's scheme. All stores of this package take
+        ``durable``, ``read_only``, ``trust`` and ``columns``.
+
+        ``columns={"energy": "result.energy", "n": len}`` gives the catalogue columns of one's own: names,
+        each with a path (`gc3store.paths`) or a function of an object. Their values are recorded whenever an
+        object is saved, and `list`, `table` and search can filter and sort on them. The store remembers names
+        and paths, so that they need not be given again; a function it cannot remember. For objects saved before,
+        `fill_columns` records them. What fails stays empty, with a `ColumnWarning`, and never hinders saving.
+        Values are truth values, numbers, texts and times, of the moment when the record itself was saved.
 
     Returns
     -------

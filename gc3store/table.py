@@ -86,7 +86,9 @@ def _column(name: str, values: list[Any]) -> Any:
         return pd.Series(values, dtype=object).array
     if name in FIELDS:
         return pd.array(values, dtype="str")
-    return pd.Series(values).infer_objects().array
+    from gc3store.tabulation import column
+
+    return column(values, None).array
 
 
 def summary_html(store: Looking) -> str:

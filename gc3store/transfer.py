@@ -13,9 +13,10 @@ import os
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import xxhash
 
@@ -95,7 +96,7 @@ def copy(source: Store, target: Store, ids: Iterable[str] | None = None, *, prog
     Nothing is unpickled. The checksum of each payload is compared before it is written, and
     the copy is read back. Doing it again copies what was not copied yet, or has been
     changed since, as a new object; nothing in the target is overwritten. After an interruption the
-    same call goes on.
+    same call goes on. User columns come along, but for one that is another one in the target.
 
     Examples
     --------
@@ -130,6 +131,9 @@ class _Copy:
         if not wanted:
             return self.result
         revisions, graph = self._graph(wanted)
+        # Those of a table of GC3Pie are filled from attributes of the same names.
+        columns = {name: name for name in self.source.columns} | self.source._user_columns.definitions
+        self.target._adopt_columns(columns)
         with self.target.transaction():
             pass  # makes the store, if there is none yet
         explicit = set(self.source._by_origin()[0])
@@ -215,9 +219,15 @@ class _Copy:
         draft, _ = self.source._unpack(self.source.export(id_))
         if record.checksum is not None and record.checksum != draft.encoded.checksum.hex():
             raise CorruptRecordError(f"The record of {id_} is damaged: its checksum does not fit.", id=id_)
+        draft.fields["columns"] = self._same_columns(draft.fields["columns"])
         if "." not in id_:  # a bare number, as in a table of GC3Pie
             draft.prefix = "".join(c if c.isalnum() else "_" for c in record.class_name)[:50] or "object"
         return draft
+
+    def _same_columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of user columns that mean the same in the target."""
+        here, there = (store._user_columns.definitions for store in (self.source, self.target))
+        return {k: v for k, v in values.items() if k not in here or k not in there or here[k] == there[k]}
 
     def _write(
         self, batch: list[Draft], explicit: set[str], revisions: dict[str, int], journal: _Journal

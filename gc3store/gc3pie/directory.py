@@ -242,7 +242,7 @@ class GC3PieDirectory(GC3PieRecords):
         """Raise `NotSupportedError`: there is no place for columns."""
         raise self._unsupported("fill_columns")
 
-    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
         raise self._unsupported("fill_columns")
 
     def _delete(self, ids: Sequence[str]) -> None:

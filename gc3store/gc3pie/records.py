@@ -226,6 +226,9 @@ class GC3PieRecords(RecordStore):
         ids = self._index.ids()
         return [id_ for id_ in ids if id_ not in parts], [id_ for id_ in ids if id_ in parts]
 
+    def _adopt_columns(self, definitions: Mapping[str, str | None]) -> None:
+        """Do nothing: there are the columns that a table was made with, and no others."""
+
     # Writing.
 
     def _labels(

@@ -30,7 +30,8 @@ import sqlalchemy as sa
 import xxhash
 from sqlalchemy.engine import URL
 
-from gc3store.columns import merged
+from gc3store.catalogue import columns_from_entry
+from gc3store.columns import entry_of, merged, plain
 from gc3store.directory_index import CatalogueIndex
 from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
 from gc3store.gc3pie.numbers import next_numbers
@@ -284,7 +285,9 @@ class GC3PieTable(GC3PieRecords):
                 sa.select(*columns).where(table.c.id.in_(numbers))
             ):
                 entry = found[str(number)] = self._entry(str(number), bytes(data or b""))
-                entry["columns"] = dict(zip(self._extra, extra, strict=True))
+                entry["columns"] = entry_of(
+                    {name: _plain(value) for name, value in zip(self._extra, extra, strict=True)}
+                )
                 entry.setdefault("state", state)
         return found
 
@@ -341,20 +344,22 @@ class GC3PieTable(GC3PieRecords):
             return True
         return isinstance(value, (int, float) if kind in (int, float) else kind)
 
-    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
-        table, filled = self._table, []
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
+        table = self._table
+        filled: dict[str, bool] = {}
         with self._translated():
             before = self._revisions(builtins.list(values))
             known = self._entries(builtins.list(before))
             for id_, (revision, new) in values.items():
                 if before.get(id_) != revision:
                     continue
-                filled.append(id_)
-                old = known[id_]["columns"]
-                columns = merged({name: old[name] for name in new}, new, again=again)
-                fitting = {
-                    k: v for name, value in columns.items() for k, v in self._fitting(name, value).items()
-                }
+                old = columns_from_entry(known[id_]["columns"], builtins.list(new))
+                columns = merged(old, new, again=again)
+                fitting: dict[str, Any] = {}
+                for name, value in columns.items():
+                    if value != old[name]:
+                        fitting |= self._fitting(name, value)
+                filled[id_] = bool(fitting)
                 if fitting:
                     self._writer.execute(sa.update(table).where(table.c.id == int(id_)).values(**fitting))
         return filled
@@ -405,6 +410,14 @@ class _Index(CatalogueIndex):
         statement = sa.select(table.c.id, sa.func.md5(table.c.data), *extra).order_by(table.c.id)
         with self._store._reading() as connection:
             return {str(row[0]): f"{row[1]}{row[2:] or ''}" for row in connection.execute(statement)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a column's value as our catalogues have it; what they cannot hold is left out."""
+    try:
+        return plain(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gc3store.columns import merged
+from gc3store.columns import entry_of, merged
 from gc3store.environment import current_environment, environment_text
 from gc3store.errors import StoreUnavailableError
 from gc3store.ids import make_id, number_of
@@ -376,19 +376,21 @@ class SqlWriting(SessionStore):
             connection.execute(self._statements.insert_column, (name, path))
             connection.execute(self._statements.update_column, (path, name))
 
-    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> builtins.list[str]:
+    def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
         statements = self._statements
 
-        def work(connection: Any) -> builtins.list[str]:
-            filled = []
+        def work(connection: Any) -> dict[str, bool]:
+            filled = {}
             rows: builtins.list[tuple[Any, ...]] = []
             for id_, revision, _, text in self._locked_rows(connection, builtins.list(values)).values():
                 if id_ not in values or revision != values[id_][0]:
                     continue
-                filled.append(id_)
                 number = number_of(id_)
                 old = load_json(text) if text else {}
-                columns = merged(old, values[id_][1], again=again)
+                columns = entry_of(merged(old, values[id_][1], again=again))
+                filled[id_] = columns != old
+                if not filled[id_]:
+                    continue
                 connection.execute(statements.fill, (columns_text(columns), number))
                 if text is not None:
                     connection.execute(statements.delete_values, (number,))

@@ -31,7 +31,7 @@ from gc3store.errors import (
 )
 from gc3store.ids import number_of
 from gc3store.persistable import Persistable
-from gc3store.store import Store
+from gc3store.testing.columns import ColumnsContract
 from gc3store.testing.processes import FreshProcess, in_fresh_process
 
 __all__ = ["CAPABILITIES", "Bomb", "Node", "Point", "StoreContract"]
@@ -218,7 +218,7 @@ def _shape(node: Node) -> Any:
     return [(n.value, [order[id(link)] for link in n.links]) for n in queue]
 
 
-class StoreContract:
+class StoreContract(ColumnsContract):
     """The contract, C1 to C14; see the module."""
 
     #: What the store does not keep, each with the reason; see `CAPABILITIES`.
@@ -249,13 +249,6 @@ class StoreContract:
             assert capability in CAPABILITIES
             if capability in self.lacks:
                 pytest.skip(f"lacks {capability!r}: {self.lacks[capability]}")
-
-    @staticmethod
-    def offered(store: Store, *methods: str) -> None:
-        """Skip the test if the store does not offer one of the methods."""
-        for method in methods:
-            if not store.offers(method):
-                pytest.skip(f"{type(store).__name__} does not offer {method}()")
 
     # C1 Any object.
 
@@ -491,6 +484,17 @@ class StoreContract:
         assert in_fresh_process(_load, open_store, leaf.persistent_id, lambda n: n.value) == [0, 1, 2]
 
     # C5 Whole.
+
+    def test_c5_batches_and_batches_of_nothing(self, store: Any) -> None:
+        """Several at once are as one after the other; none at all is no error."""
+        assert (store.save_many([]), list(store.load_many([])), store.remove_many([])) == ([], [], None)
+        ids = store.save_many([[1], {2: 3}])
+        assert list(store.load_many(ids)) == [[1], {2: 3}]
+        assert (store.save_many([]), list(store.load_many([])), store.remove_many([])) == ([], [], None)
+        store.remove_many(ids[:1])
+        with pytest.raises(ObjectNotFoundError):
+            store.load(ids[0])
+        assert store.load(ids[1]) == {2: 3}
 
     @pytest.mark.parametrize("flaw", [(x for x in "abc"), Interrupted()], ids=["unpicklable", "Ctrl-C"])
     def test_c5_a_failed_save_or_replace_changes_nothing(
