@@ -64,7 +64,6 @@ class CatalogueSelect:
             statement = self._window(sa.select(*columns), self._record, where=self._where)
         return compiled(statement.params(self._values), self._backend.dialect)
 
-
     def _ordered(self, statement: Any, source: Any) -> Any:
         source, values = self._user.joined(source, self._order_columns)
         statement = statement.select_from(source)
