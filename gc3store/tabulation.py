@@ -18,7 +18,7 @@ from gc3store.errors import InspectionError, LoadError, MissingDependencyError
 from gc3store.inspection.display import text
 from gc3store.inspection.jobs import derived
 from gc3store.inspection.nodes import CALL, DICT, LIST, NEW, PERSISTENT, Node
-from gc3store.inspection.standard import callee, plain
+from gc3store.inspection.standard import VALUES, callee
 from gc3store.inspection.stream import run, transcribe
 from gc3store.inspection.summary import raw_attributes, raw_class
 from gc3store.inspection.tree import Reader
@@ -256,11 +256,8 @@ def _type_name(raw: Any) -> str:
 
 
 def _example(probe: _Probe, raw: Any) -> str:
-    if type(raw) is list and raw[2] in (LIST, DICT, NEW, CALL):
-        try:
-            return text(plain(raw), limit=60)
-        except Exception:  # noqa: BLE001 - not a plain value: its class says enough
-            return _summary_of(raw)
+    if type(raw) is list and raw[2] in (LIST, DICT, NEW, CALL) and callee(raw[0]) not in VALUES:
+        return _summary_of(raw)
     try:
         return text(probe.value(raw), limit=60)
     except InspectionError:

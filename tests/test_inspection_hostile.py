@@ -10,7 +10,7 @@ import pytest
 PROGRAM = Path(__file__).parent / "hostile_pickles.py"
 
 
-@pytest.mark.parametrize(("group", "least"), [("small", 500), ("large", 40)])
+@pytest.mark.parametrize(("group", "least"), [("small", 500), ("large", 40), ("shared", 80)])
 def test_hostile_streams_do_nothing(group, least):
     # In a process of its own, with limits of memory and of processor time.
     done = subprocess.run(

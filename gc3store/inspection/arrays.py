@@ -8,23 +8,26 @@ also describes itself by ``__array_interface__``, so that where NumPy is install
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
-from gc3store.inspection.dtypes import DType, dtype_of, holds_objects, shape_of
-from gc3store.inspection.nodes import BUFFER, STATE, Node
+from gc3store.inspection.dtypes import VALUES as DTYPES
+from gc3store.inspection.dtypes import DType, dtype_of, shape_of
+from gc3store.inspection.nodes import BUFFER, Node
 from gc3store.inspection.standard import (
     NotPlainError,
+    callee,
     list_of,
-    name_of,
     raw_bytes,
+    state_of,
 )
 from gc3store.inspection.values import _Shown
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader
 
-__all__ = ["Array", "array_of"]
+__all__ = ["Array", "array_of", "buffer_of"]
 
 
 class Array(_Shown):
@@ -135,28 +138,26 @@ class Array(_Shown):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def same_bytes(self, other: Array) -> bool:
-        """Whether an array of the same type and shape certainly has the same elements."""
-        return (
-            self._data is not None
-            and other._data is not None
-            and self._strides == other._strides
-            and self._offset == other._offset
-            and self._data == other._data
-        )
+    @property
+    def layout(self) -> tuple[memoryview | list[Any], tuple[int, ...], int]:
+        """The bytes of the elements, or the objects, and where in them the elements are."""
+        return self._data if self._data is not None else self._objects or [], self._strides, self._offset
+
+    def flat(self) -> Iterator[Any]:
+        """Yield all elements, in the order in which nested lists would hold them."""
+        return map(self._at, self._offsets(0, self._offset)) if self.size else iter(())
+
+    def _offsets(self, dimension: int, start: int) -> Iterator[int]:
+        if dimension == len(self.shape):
+            yield start
+            return
+        step = self._strides[dimension]
+        for i in range(self.shape[dimension]):
+            yield from self._offsets(dimension + 1, start + i * step)
 
     def head(self, count: int) -> list[Any]:
         """Return the first elements, in the order in which nested lists would hold them."""
-        if not self.shape:
-            return [self[()]]
-        if len(self.shape) == 1:
-            return list(self[:count])
-        found: list[Any] = []
-        for i in range(min(self.shape[0], count)):
-            found += self[i].head(count - len(found))
-            if len(found) >= count:
-                break
-        return found
+        return list(islice(self.flat(), count))
 
     def tolist(self) -> Any:
         """Return all elements, as nested lists."""
@@ -178,14 +179,13 @@ class Array(_Shown):
         }
 
 
-def _buffer(raw: Any, reader: Reader) -> memoryview:
+def buffer_of(raw: Any, reader: Reader) -> memoryview:
+    """Return the bytes that a node means, without copying them where that can be."""
     if type(raw) is list and raw[2] == BUFFER and len(raw) == 3:
         view: memoryview = raw[0]
         return view
-    data = raw_bytes(raw)
-    if type(data) is bytes and type(raw) is not bytes:
-        reader.charge(len(data))
-    return memoryview(data)
+    data = raw_bytes(raw, reader.budget)
+    return data if isinstance(data, memoryview) else memoryview(data)
 
 
 def _array(
@@ -198,19 +198,15 @@ def _array(
     cls: str = "numpy.ndarray",
 ) -> Array:
     if dtype.kind in "OT" and not dtype.fields:
-        items = list_of(data)
+        items = list_of(data, reader.budget)
         if len(items) != prod(shape):
             raise NotPlainError
         # Elements of object arrays are written in the order of C, whatever the flag says.
         array = Array(dtype, shape, None, objects=[], cls=cls)
         reader.later(lambda: array._objects.extend(reader.values(items)))  # type: ignore[union-attr]
         return array
-    view = _buffer(data, reader)
-    if (
-        holds_objects(dtype)
-        or (prod(shape) * dtype.size != len(view))
-        or (not dtype.size and prod(shape) > 1 << 20)
-    ):
+    view = buffer_of(data, reader)
+    if dtype.objects or (prod(shape) * dtype.size != len(view)) or (not dtype.size and prod(shape) > 1000):
         raise NotPlainError
     return Array(dtype, shape, view, fortran=fortran, cls=cls)
 
@@ -222,43 +218,38 @@ def _frombuffer(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
     shape = shape_of(args[2])
     if args[3] == "K":
         axes = args[4]
-        if type(axes) is not tuple or sorted(axes) != list(range(len(shape))):
+        if type(axes) is not tuple or len(axes) != len(shape) or sorted(axes) != list(range(len(shape))):
             raise NotPlainError
-        array = _array(dtype_of(args[1]), shape, args[0], fortran=False, reader=reader)
+        array = _array(dtype_of(args[1], reader), shape, args[0], fortran=False, reader=reader)
         array.shape = tuple(shape[i] for i in axes)
         array._strides = tuple(array._strides[i] for i in axes)
         return array
-    return _array(dtype_of(args[1]), shape, args[0], fortran=args[3] == "F", reader=reader)
+    return _array(dtype_of(args[1], reader), shape, args[0], fortran=args[3] == "F", reader=reader)
 
 
 def _reconstruct(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
     # numpy._core.multiarray._reconstruct(class, (0,), b"b"), then the state
-    cls = name_of(args[0]) if args else None
-    states = [c[0] for c in node[3:] if type(c) is list and c[2] == STATE]
-    if cls is None or len(states) != 1 or len(node) != 4:
-        raise NotPlainError
-    state = states[0]
-    if type(state) is not tuple or len(state) not in (4, 5):
+    state = state_of(node)
+    if not args or type(state) is not tuple or len(state) not in (4, 5):
         raise NotPlainError
     shape, dtype, fortran, data = state[-4:]
-    name = f"{cls[0]}.{cls[1]}"
-    return _array(dtype_of(dtype), shape_of(shape), data, fortran=bool(fortran), reader=reader, cls=name)
+    name = callee(args[0])
+    return _array(
+        dtype_of(dtype, reader), shape_of(shape), data, fortran=bool(fortran), reader=reader, cls=name
+    )
 
 
 def _scalar(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if len(node) != 3 or len(args) != 2:
         raise NotPlainError
-    dtype = dtype_of(args[0])
+    dtype = dtype_of(args[0], reader)
     if dtype.kind == "O":
         return reader.value(args[1])
-    data = memoryview(raw_bytes(args[1]))
-    if len(data) != dtype.size or holds_objects(dtype):
+    data = memoryview(raw_bytes(args[1], reader.budget))
+    if len(data) != dtype.size or dtype.objects:
         raise NotPlainError
+    reader.budget.touch(args[1], len(data))
     return dtype.decode(data, 0)
-
-
-def _dtype(_args: tuple[Any, ...], node: Node, _reader: Reader) -> DType:
-    return dtype_of(node)
 
 
 def array_of(raw: Any, reader: Reader) -> Array:
@@ -273,7 +264,7 @@ Builder = Callable[[tuple[Any, ...], Node, "Reader"], Any]
 
 #: What makes an array or an element of one, by exact dotted name.
 VALUES: Final[dict[str, Builder]] = {
-    "numpy.dtype": _dtype,
+    **DTYPES,
     **{
         f"numpy.{core}.{module}.{name}": builder
         for core in ("core", "_core")

@@ -2,26 +2,26 @@
 
 Both walk through the values with a stack of their own and compare each of them once, so that depth,
 cycles and sharing do not matter. Two cyclic values are the same when no walk tells them apart.
+What is worked out when it is asked for, like the elements of arrays, may be far more than what is
+stored: it is compared by what it is worked out from where that is enough, and one by one where it is
+in proportion.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from types import SimpleNamespace
 from typing import Any, Final
 
+from gc3store.errors import InspectionError
 from gc3store.inspection.arrays import Array
+from gc3store.inspection.columns import Column
 from gc3store.inspection.display import text
-from gc3store.inspection.frames import Column, Frame
-from gc3store.inspection.values import Inert, Name, Pairs, Reference, attributes, class_path, parts
+from gc3store.inspection.matching import EXTRA, MISSING, Keys, equal, kind_of
+from gc3store.inspection.values import Inert, Pairs, attributes, class_path, parts
 
 __all__ = ["Difference", "differences", "same"]
-
-_MISSING: Final = object()
-_EXTRA: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,31 @@ class Difference:
     left: Any
     right: Any
 
-    MISSING = _MISSING
+    MISSING = MISSING
 
     def __repr__(self) -> str:
-        left, right = ("nothing" if v is _MISSING else repr(v) for v in (self.left, self.right))
+        left, right = ("nothing" if v is MISSING else repr(v) for v in (self.left, self.right))
         return f"{self.path or 'value'}: {left} != {right}"
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values are equal, walked as trees."""
-    return next(_walk(left, right), None) is None
+    """Whether two values are equal, walked as trees.
+
+    Raises
+    ------
+    InspectionError
+        If they were made so that this would take unreasonable time.
+    """
+    return next(_Walk().differences(left, right), None) is None
 
 
 def differences(left: Any, right: Any, *, limit: int = 1000) -> list[Difference]:
     """Return where two values differ, at most `limit` places.
+
+    Raises
+    ------
+    InspectionError
+        If they were made so that this would take unreasonable time.
 
     Examples
     --------
@@ -64,48 +75,185 @@ def differences(left: Any, right: Any, *, limit: int = 1000) -> list[Difference]
     [trace[1]: 2 != 3]
     """
     found = []
-    for difference in _walk(left, right):
+    for difference in _Walk().differences(left, right):
         found.append(difference)
         if len(found) >= limit:
             break
     return found
 
 
+#: A step: its sort, (".", name), ("[", key), ("#", element), ("{", None) or ("", None), and what is there on both sides.
+_Step = tuple[str, Any, Any, Any]
+
 #: A place: the place around it, and the step from there, (".", name) or ("[", key).
 _Place = tuple[Any, str, Any]
 
 
-def _walk(left: Any, right: Any) -> Iterator[Difference]:
-    # Values already held to be the same form classes. Two that are in one class need no
-    # second look, and each look joins two classes, so that there are no more looks
-    # than values, whatever the cycles: the equivalence test for automata of Hopcroft and Karp.
-    classes = _Classes()
-    root: list[tuple[str, Any, Any, Any]] = [(".", "", left, right)]
-    stack: list[tuple[_Place | None, Iterator[tuple[str, Any, Any, Any]]]] = [(None, iter(root))]
-    while stack:
-        around, steps = stack[-1]
-        step = next(steps, None)
-        if step is None:
-            stack.pop()
-            continue
-        sort, key, a, b = step
-        if a is b:
-            continue
-        place = (around, sort, key)
-        kind = _kind(a)
-        if a is _MISSING or b is _MISSING or kind != _kind(b):
-            yield Difference(_path(place), a, b)
-        elif not kind:
-            if not _equal(a, b):
+class _Walk:
+    """One comparison.
+
+    Values already held to be the same form classes. Two that are in one class need no
+    second look, and each look joins two classes, so that there are no more looks
+    than values, whatever the cycles: the equivalence test for automata of Hopcroft and Karp.
+    """
+
+    def __init__(self) -> None:
+        self._classes = _Classes()
+        self._keys = Keys(self._equal)
+        self._verdicts: dict[tuple[int, int], bool] = {}
+        self._allowance = 1 << 22
+        self._seen: set[int] = set()
+
+    def differences(self, left: Any, right: Any) -> Iterator[Difference]:
+        """Yield the places where two values differ."""
+        root: list[_Step] = [(".", "", left, right)]
+        stack: list[tuple[_Place | None, Iterator[_Step]]] = [(None, iter(root))]
+        while stack:
+            around, steps = stack[-1]
+            step = next(steps, None)
+            if step is None:
+                stack.pop()
+                continue
+            sort, key, a, b = step
+            if a is b:
+                continue
+            place = (around, sort, key)
+            kind = kind_of(a)
+            if a is MISSING or b is MISSING or kind != kind_of(b):
                 yield Difference(_path(place), a, b)
-        elif classes.joined(a, b):
-            continue
-        elif (kind == "inert" and class_path(a) != class_path(b)) or (
-            kind == "array" and (a.shape != b.shape or str(a.dtype) != str(b.dtype))
-        ):
-            yield Difference(_path(place), a, b)
-        elif not (kind == "array" and isinstance(a, Array) and isinstance(b, Array) and a.same_bytes(b)):
-            stack.append((place, _children(a, b)))
+            elif not kind:
+                if not self._equal(a, b):
+                    yield Difference(_path(place), a, b)
+            elif self._classes.joined(a, b):
+                continue
+            elif (kind == "inert" and class_path(a) != class_path(b)) or (
+                kind in ("array", "column") and not _alike(a, b)
+            ):
+                yield Difference(_path(place), a, b)
+            else:
+                stack.append((place, self._children(kind, a, b)))
+
+    def _equal(self, a: Any, b: Any) -> bool:
+        large = (isinstance(a, _BUFFERS) and len(a) > 1000) or (
+            isinstance(a, int) and a.bit_length() > 10_000
+        )
+        if not large:
+            return equal(a, b)
+        key = (id(a), id(b))
+        if key not in self._verdicts:
+            self._verdicts[key] = equal(a, b)
+            self._classes.keep(a, b)
+        return self._verdicts[key]
+
+    def _children(self, kind: str, a: Any, b: Any) -> Iterator[_Step]:
+        if kind == "frame":
+            yield ".", "columns", a.columns, b.columns
+            yield ".", "index", a.index, b.index
+            if a.shape == b.shape and not self._classes.joined(a.values, b.values):
+                for i in range(a.shape[1]):
+                    yield "[", a.columns[i], a.values[i], b.values[i]
+        elif kind == "array":
+            if not self._same_bytes(a, b):
+                self._pay(a.size * a.dtype.weight, a, b)
+                yield from _elements(a, b)
+        elif kind == "column":
+            yield from _labels(a, b)
+            if not self._same_source(a.source, b.source):
+                self._pay(len(a), *a.source, *b.source)
+                yield from _items(a, b)
+        else:
+            yield from self._plain_children(kind, a, b)
+
+    def _plain_children(self, kind: str, a: Any, b: Any) -> Iterator[_Step]:
+        if kind in ("list", "tuple"):
+            yield from _items(a, b)
+        elif kind == "dict":
+            yield from self._keyed(a, b)
+        elif kind == "set":
+            for key, value, found in self._keys.matched(((e, None) for e in a), ((e, None) for e in b)):
+                if found is MISSING:
+                    yield "{", None, key, MISSING
+                elif found is EXTRA:
+                    yield "{", None, MISSING, key
+                elif value is not found:
+                    yield "{", None, value, found
+        elif kind == "namespace":
+            yield from _named(vars(a), vars(b))
+        else:
+            p, q = parts(a), parts(b)
+            yield ".", "args", p.args, q.args
+            yield ".", "kwargs", p.kwargs, q.kwargs
+            yield from _stated(a, b)
+            yield from _items(p.items, q.items)
+            yield from self._keyed(Pairs(p.pairs), Pairs(q.pairs))
+
+    def _keyed(self, a: Any, b: Any) -> Iterator[_Step]:
+        for key, value, found in self._keys.matched(a.items(), b.items()):
+            # A name of a dictionary reads like an attribute: results.energy
+            sort = "." if isinstance(key, str) and key.isidentifier() else "["
+            yield (sort, key, MISSING, value) if found is EXTRA else (sort, key, value, found)
+
+    def _same_bytes(self, a: Array, b: Array) -> bool:
+        """Whether two arrays certainly have the same elements."""
+        if not a.size:
+            return True
+        left, right = a.layout, b.layout
+        return left[1:] == right[1:] and isinstance(left[0], memoryview) and self._equal(left[0], right[0])
+
+    def _same_source(self, left: tuple[Any, ...], right: tuple[Any, ...], depth: int = 0) -> bool:
+        """Whether what two columns are worked out from is certainly the same."""
+        if len(left) != len(right) or depth > 20:
+            return False
+        for a, b in zip(left, right, strict=True):
+            if a is b:
+                continue
+            key = (id(a), id(b))
+            if key not in self._verdicts:
+                if isinstance(a, Array) and isinstance(b, Array):
+                    verdict = _alike(a, b) and self._same_bytes(a, b)
+                elif isinstance(a, Column) and isinstance(b, Column):
+                    verdict = _alike(a, b) and self._same_source(a.source, b.source, depth + 1)
+                elif isinstance(a, tuple) and isinstance(b, tuple):
+                    verdict = self._same_source(a, b, depth + 1)
+                else:
+                    verdict = not kind_of(a) and not kind_of(b) and equal(a, b)
+                self._verdicts[key] = verdict
+                self._classes.keep(a, b)
+            if not self._verdicts[key]:
+                return False
+        return True
+
+    def _pay(self, count: int, *sources: Any) -> None:
+        # What is stored is paid for when it is first met.
+        for source in sources:
+            for stored in _stored(source):
+                if id(stored) not in self._seen:
+                    self._seen.add(id(stored))
+                    self._classes.keep(stored, source)
+                    self._allowance += len(stored)
+        if count > self._allowance:
+            raise InspectionError(
+                "These values stand for so much more than is stored of them that comparing them would take too long."
+            )
+        self._allowance -= count
+
+
+def _stored(source: Any) -> Iterator[Any]:
+    """Yield the byte strings and lists that something is worked out from."""
+    if isinstance(source, Array):
+        yield source.layout[0]
+    elif isinstance(source, Column):
+        for part in source.source:
+            yield from _stored(part)
+    elif isinstance(source, _BUFFERS):
+        yield source
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return bool(a.shape == b.shape) and str(a.dtype) == str(b.dtype)
+
+
+_BUFFERS: Final = (str, bytes, bytearray, memoryview)
 
 
 class _Classes:
@@ -113,7 +261,7 @@ class _Classes:
 
     def __init__(self) -> None:
         self._parents: dict[int, int] = {}
-        self._alive: list[Any] = []  # what is known by its address must stay where it is
+        self._alive: list[Any] = []
 
     def joined(self, a: Any, b: Any) -> bool:
         """Join the classes of two values; whether they were one already."""
@@ -121,8 +269,12 @@ class _Classes:
         if left == right:
             return True
         self._parents[left] = right
-        self._alive += (a, b)
+        self.keep(a, b)
         return False
+
+    def keep(self, a: Any, b: Any) -> None:
+        """Keep what is known by its address where it is."""
+        self._alive += (a, b)
 
     def _root(self, key: int) -> int:
         parents = self._parents
@@ -139,6 +291,11 @@ def _path(place: _Place | None) -> str:
     pieces: list[str] = []
     while place is not None and len(pieces) < 50:
         place, sort, key = place
+        if not sort:
+            continue
+        if sort == "#":
+            pieces.append(_subscript(*key))
+            continue
         if sort == "." and (not key or key.isidentifier()):
             pieces.append(f".{key}" if key else "")
         elif sort == "{":
@@ -149,163 +306,48 @@ def _path(place: _Place | None) -> str:
     return path if place is None else f"…{path}"
 
 
-_KINDS: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
-    ((Inert,), "inert"),
-    ((list, deque), "list"),
-    ((tuple,), "tuple"),
-    ((dict,), "dict"),
-    ((set, frozenset), "set"),
-    ((Array, Column), "array"),
-    ((Frame,), "frame"),
-    ((SimpleNamespace,), "namespace"),
-)
+def _subscript(number: int, shape: tuple[int, ...]) -> str:
+    """Return how an element of an array is written of which the number is known."""
+    steps = []
+    for length in reversed(shape):
+        number, step = divmod(number, length)
+        steps.append(f"[{step}]")
+    return "".join(reversed(steps))
 
 
-_known: dict[type, str] = {}
+def _elements(a: Array, b: Array) -> Iterator[_Step]:
+    for i, (left, right) in enumerate(zip(a.flat(), b.flat(), strict=True)):
+        yield "#", (i, a.shape), left, right
 
 
-def _kind_of(type_: type) -> str:
-    kind = _known.get(type_)
-    if kind is None:
-        kind = next((kind for types, kind in _KINDS if issubclass(type_, types)), "")
-        if len(_known) < 1000:
-            _known[type_] = kind
-    return kind
-
-
-def _kind(value: Any) -> str:
-    if type(value) is Pairs:
-        return "dict" if value.kind == "dict" else "set"
-    return _kind_of(type(value))
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, (Name, Reference)) or isinstance(b, (Name, Reference)):
-        return type(a) is type(b) and bool(a == b)
-    try:
-        # NaN is where NaN was; all else is itself.
-        return bool(a == b) or (type(a) is type(b) and bool(a != a) and bool(b != b))
-    except Exception:  # noqa: BLE001 - numbers may refuse to be compared
-        return type(a) is type(b) and text(a) == text(b)
-
-
-def _children(a: Any, b: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    kind = _kind(a)
-    if kind in ("list", "tuple", "array"):
-        if kind == "array" and isinstance(a, Array) and not a.shape:
-            yield "[", (), a[()], b[()]
-        else:
-            yield from _items(a, b)
-    elif kind == "dict":
-        yield from _keyed(a, b)
-    elif kind == "set":
-        for key, value, found in _matched(((e, None) for e in a), ((e, None) for e in b)):
-            if found is _MISSING:
-                yield "{", None, key, _MISSING
-            elif found is _EXTRA:
-                yield "{", None, _MISSING, key
-            elif value is not found:
-                yield "{", None, value, found
-    elif kind == "namespace":
-        yield from _named(vars(a), vars(b))
-    elif kind == "frame":
-        yield ".", "columns", a.columns, b.columns
+def _labels(a: Column, b: Column) -> Iterator[_Step]:
+    yield ".", "name", a.name, b.name
+    if a.index is not None or b.index is not None:
         yield ".", "index", a.index, b.index
-        if a.shape == b.shape:
-            for i in range(a.shape[1]):
-                yield "[", a.column(i).name, a.column(i), b.column(i)
-    else:
-        p, q = parts(a), parts(b)
-        yield ".", "args", p.args, q.args
-        yield ".", "kwargs", p.kwargs, q.kwargs
+
+
+def _stated(a: Inert, b: Inert) -> Iterator[_Step]:
+    # States, which many objects may share, are values like others, not copied into each.
+    left, right = ([_flat(state) for state in parts(value).states] for value in (a, b))
+    if [*map(len, left)] != [*map(len, right)]:
         yield from _named(attributes(a), attributes(b))
-        if not attributes(a) and not attributes(b):
-            yield ".", "state", p.states, q.states
-        yield from _items(p.items, q.items)
-        yield from _keyed(Pairs(p.pairs), Pairs(q.pairs))
+        return
+    for states in zip(left, right, strict=True):
+        for x, y in zip(*states, strict=True):
+            plain = kind_of(x) == kind_of(y) == "dict"
+            yield "" if plain else ".", None if plain else "state", x, y
 
 
-def _items(a: Any, b: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    for i, (left, right) in enumerate(zip_longest(a, b, fillvalue=_MISSING)):
+def _flat(state: Any) -> tuple[Any, ...]:
+    # Attributes and slots come as a pair.
+    return state if isinstance(state, tuple) and len(state) == 2 else (state,)
+
+
+def _items(a: Any, b: Any) -> Iterator[_Step]:
+    for i, (left, right) in enumerate(zip_longest(a, b, fillvalue=MISSING)):
         yield "[", i, left, right
 
 
-def _named(a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, Any, Any, Any]]:
+def _named(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[_Step]:
     for name in dict.fromkeys([*a, *b]):
-        yield ".", name, a.get(name, _MISSING), b.get(name, _MISSING)
-
-
-def _keyed(a: Any, b: Any) -> Iterator[tuple[str, Any, Any, Any]]:
-    for key, value, found in _matched(a.items(), b.items()):
-        # A name of a dictionary reads like an attribute: results.energy
-        sort = "." if isinstance(key, str) and key.isidentifier() else "["
-        yield (sort, key, _MISSING, value) if found is _EXTRA else (sort, key, value, found)
-
-
-def _matched(
-    left: Iterable[tuple[Any, Any]], right: Iterable[tuple[Any, Any]]
-) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield each key of `left` with its values in both, then what is only in `right`."""
-    simple: dict[Any, Any] = {}
-    others: dict[str, list[tuple[Any, Any]]] = {}
-    for key, value in right:
-        if _simple(key):
-            simple[key] = value
-        else:
-            others.setdefault(_bucket(key), []).append((key, value))
-    for key, value in left:
-        if _simple(key):
-            yield key, value, simple.pop(key, _MISSING)
-            continue
-        bucket = others.get(_bucket(key), [])
-        for i, (other, found) in enumerate(bucket[:100]):
-            if same_key(key, other):
-                del bucket[i]
-                yield key, value, found
-                break
-        else:
-            if bucket and _kind(key) == _kind(bucket[0][0]) != "":
-                # Keys that no dictionary could have: compared in order, like values.
-                other, found = bucket.pop(0)
-                yield key, (key, value), (other, found)
-            else:
-                yield key, value, _MISSING
-    for key, value in [*simple.items(), *(pair for bucket in others.values() for pair in bucket)]:
-        yield key, value, _EXTRA
-
-
-def _bucket(key: Any, depth: int = 0) -> str:
-    """Return a text that is the same for equal keys, and seldom otherwise."""
-    if isinstance(key, int):
-        return hex(key)
-    if isinstance(key, (frozenset, Pairs)):
-        return f"set of {len(key)}"  # its elements have no order
-    if isinstance(key, tuple):
-        return f"({','.join(_bucket(c, depth + 1) for c in key[:16])})" if depth < 3 else f"{len(key)}"
-    return text(key, limit=60)
-
-
-def _simple(key: Any) -> bool:
-    # Numbers may be chosen to collide, and are looked up by how they are written instead.
-    return type(key) in (str, bytes, type(None))
-
-
-def same_key(a: Any, b: Any, depth: int = 0) -> bool:
-    """Whether two keys are equal: a few levels deep, then by kind."""
-    if isinstance(a, Inert) and isinstance(b, Inert):
-        p, q = parts(a), parts(b)
-        return (
-            class_path(a) == class_path(b)
-            and len(p.args) == len(q.args)
-            and all(
-                _equal(x, y) if not _kind(x) and not _kind(y) else type(x) is type(y)
-                for x, y in zip(p.args, q.args, strict=True)
-            )
-        )
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        if depth > 2 or len(a) != len(b) or len(a) > 64:
-            return False
-        return all(x is y or same_key(x, y, depth + 1) for x, y in zip(a, b, strict=True))
-    if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return len(a) == len(b) <= 64 and same(a, b)
-    return not _kind(a) and not _kind(b) and _equal(a, b)
+        yield ".", name, a.get(name, MISSING), b.get(name, MISSING)

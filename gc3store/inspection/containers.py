@@ -6,11 +6,11 @@ of the expected form by a function of this module; other forms raise `NotPlainEr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.inspection.nodes import DICT, PAIRS, STATE, Node
-from gc3store.inspection.standard import NotPlainError, list_of, mapping_of, name_of
+from gc3store.inspection.standard import MAX_NAME, Builder, NotPlainError, list_of, mapping_of, name_of
 from gc3store.inspection.values import (
     Counter,
     Deque,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTAINERS"]
 
 
-def _reference(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _reference(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if (
         len(args) != 1
         or type(args[0]) is not int
@@ -42,9 +42,9 @@ def _reference(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
     return Reference(reader.references[args[0]], reader.follow)
 
 
-def _attribute(_reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _attribute(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
     owner = name_of(args[0]) if len(args) == 2 and len(node) == 3 else None
-    if owner is None or type(args[1]) is not str:
+    if owner is None or type(args[1]) is not str or len(owner[1]) + len(args[1]) > MAX_NAME:
         raise NotPlainError
     return Name(owner[0], f"{owner[1]}.{args[1]}")
 
@@ -56,34 +56,34 @@ def _only(node: Node, kind: int) -> list[Any]:
     return [x for chunk in chunks for x in chunk[0]]
 
 
-def _set_called(reader: Reader, args: tuple[Any, ...], node: Node, *, frozen: bool = False) -> Any:
+def _set_called(args: tuple[Any, ...], node: Node, reader: Reader, *, frozen: bool = False) -> Any:
     if len(args) > 1 or len(node) != 3:
         raise NotPlainError
-    items = list_of(args[0]) if args else []
+    items = list_of(args[0], reader.budget) if args else []
     return reader.elements(items, FrozenSet if frozen else Set, "frozenset" if frozen else "set")
 
 
-def _frozenset_called(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
-    return _set_called(reader, args, node, frozen=True)
+def _frozenset_called(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    return _set_called(args, node, reader, frozen=True)
 
 
-def _dict_called(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _dict_called(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if args:
         raise NotPlainError
     return reader.mapping([tuple(_only(node, PAIRS))], Dict())
 
 
-def _ordered(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _ordered(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     pairs: Sequence[Any] = _only(node, PAIRS)
     if len(args) == 1:  # protocols 0 and 1: a list of [key, value]
-        flat = [x for pair in list_of(args[0]) for x in list_of(pair)]
+        flat = [x for pair in list_of(args[0], reader.budget) for x in list_of(pair, reader.budget)]
         pairs = [*flat, *pairs]
     elif args:
         raise NotPlainError
     return _standard(reader, pairs, OrderedDict())
 
 
-def _counter(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _counter(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     pairs: list[Any] = _only(node, PAIRS)
     if len(args) == 1:
         inner = args[0]
@@ -93,13 +93,14 @@ def _counter(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
             or any(type(c) is not list or c[2] != PAIRS for c in inner[3:])
         ):
             raise NotPlainError
+        reader.budget.touch(inner, 256 * (len(inner[0] or ()) + sum(len(c[0]) for c in inner[3:])))
         pairs = [*(inner[0] or ()), *(x for c in inner[3:] for x in c[0]), *pairs]
     elif args:
         raise NotPlainError
     return _standard(reader, pairs, Counter())
 
 
-def _defaultdict(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _defaultdict(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if len(args) > 1:
         raise NotPlainError
     made = Dict()
@@ -118,10 +119,10 @@ def _standard(reader: Reader, flat: Sequence[Any], made: Any) -> Any:
     return made
 
 
-def _deque(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _deque(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if len(args) > 2 or any(type(c) is list and c[2] >= STATE for c in node[3:]):
         raise NotPlainError
-    first = list_of(args[0]) if args else []
+    first = list_of(args[0], reader.budget) if args else []
     limit = args[1] if len(args) == 2 else None
     if limit is not None and (type(limit) is not int or limit < 0):
         raise NotPlainError
@@ -130,28 +131,28 @@ def _deque(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
     return made
 
 
-def _namespace(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     states = [c for c in node[3:] if type(c) is list and c[2] == STATE]
     if args or len(states) != len(node) - 3 or len(states) > 1:
         raise NotPlainError
-    fields = mapping_of(states[0][0]) if states else {}
+    fields = mapping_of(states[0][0], reader.budget) if states else {}
     made = Namespace()
     reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))
     return made
 
 
-def _sequence(reader: Reader, args: tuple[Any, ...], node: Node) -> Any:
+def _sequence(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     # list((...)), tuple([...]), as in protocol 0 subclasses and hand-made pickles
     if len(args) != 1 or len(node) != 3:
         raise NotPlainError
-    items = list_of(args[0])
+    items = list_of(args[0], reader.budget)
     made = List()
     reader.later(lambda: made.extend(reader.values(items)))
     return made
 
 
 #: What makes a container, by exact dotted name.
-CONTAINERS: Final[dict[str, Callable[[Any, tuple[Any, ...], Node], Any]]] = {
+CONTAINERS: Final[dict[str, Builder]] = {
     "builtins.dict": _dict_called,
     "builtins.frozenset": _frozenset_called,
     "builtins.getattr": _attribute,

@@ -17,18 +17,18 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from gc3store.inspection.arrays import Array
+from gc3store.inspection.columns import Column, Frame, Index
 from gc3store.inspection.dtypes import DType
-from gc3store.inspection.frames import Column, Frame, Index
 from gc3store.inspection.values import (
     Dict,
     Inert,
     Name,
     Pairs,
     Reference,
-    attributes,
     class_path,
     defined,
     parts,
+    state_parts,
 )
 
 __all__ = ["html", "text"]
@@ -207,10 +207,11 @@ def _entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
         if isinstance(known.kwargs, dict):
             for name, child in known.kwargs.items():
                 yield str(name), child, False
-        names = attributes(value)
-        for name, child in names.items():
-            yield name, child, False
-        if not names:
+        named = state_parts(value)
+        for part in named:
+            for name, child in part.items():
+                yield name, child, not isinstance(name, str)
+        if not named:
             for state in known.states:
                 yield "state", state, False
         for item in known.items:
@@ -228,7 +229,7 @@ def _entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
             (str(column.name), column, False) for column in (value.column(i) for i in range(value.shape[1]))
         )
     elif isinstance(value, Array):
-        yield from (("", child, False) for child in value.head(1000))
+        yield from (("", child, False) for child in islice(value.flat(), 1000))
     else:
         yield from (("", child, False) for child in value)
 

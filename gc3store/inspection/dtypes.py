@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from math import prod
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gc3store.inspection.nodes import CALL
-from gc3store.inspection.standard import NotPlainError, callee, mapping_of, raw_bytes, state_of
+from gc3store.inspection.nodes import Node
+from gc3store.inspection.standard import NotPlainError, mapping_of, raw_bytes, state_of
 
-__all__ = ["DType", "dtype_of", "holds_objects", "shape_of"]
+if TYPE_CHECKING:
+    from gc3store.inspection.tree import Reader
+
+__all__ = ["VALUES", "DType", "aware", "dtype_of", "shape_of"]
 
 _UNITS: Final = {  # the length of a unit in microseconds, numerator and denominator
     "W": (604_800_000_000, 1), "D": (86_400_000_000, 1), "h": (3_600_000_000, 1), "m": (60_000_000, 1),
@@ -63,12 +67,27 @@ class DType:
     fields: tuple[tuple[str, DType, int], ...] = ()
     base: DType | None = None
     shape: tuple[int, ...] = ()
+    #: How many plain values an element is decoded to.
+    weight: int = field(default=1, init=False, compare=False, repr=False)
+    #: Whether elements are, or contain, Python objects.
+    objects: bool = field(default=False, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Worked out once: types within types may share their parts.
+        inner = [type_ for _, type_, _ in self.fields] + ([self.base] if self.base is not None else [])
+        weight = (
+            sum(type_.weight for type_ in inner) * prod(self.shape)
+            if self.base
+            else 1 + sum(type_.weight for type_ in inner)
+        )
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "objects", self.kind in "OT" or any(type_.objects for type_ in inner))
 
     def __str__(self) -> str:
         if self.base is not None:
             return f"({self.base}, {self.shape})"
         if self.fields:
-            return "{" + ", ".join(f"{name}: {type_}" for name, type_, _ in self.fields[:50]) + "}"
+            return "{" + ", ".join(f"{name}: {type_._inner}" for name, type_, _ in self.fields[:50]) + "}"
         if self.kind in "OT":
             return "object" if self.kind == "O" else "StringDType"
         if self.kind in "SUV":
@@ -77,6 +96,10 @@ class DType:
             return "bool"
         text = f"{_NAMES[self.kind]}" + ("" if self.kind in "Mm" else f"{self.size * 8}")
         return text + (f"[{self.unit}]" if self.unit else "")
+
+    @property
+    def _inner(self) -> str:
+        return f"{{{len(self.fields)} fields}}" if len(self.fields) > 5 else str(self)
 
     @property
     def code(self) -> str:
@@ -163,16 +186,29 @@ def _moment(kind: str, unit: str, count: int) -> Any:
         return f"{count} {name} after 1970" if kind == "M" else f"{count} {name}"
 
 
-def dtype_of(raw: Any, depth: int = 0) -> DType:
-    """Return the type that ``numpy.dtype(code, False, True)`` and its state mean."""
-    if depth > 8 or type(raw) is not list or raw[2] != CALL or type(raw[1]) is not tuple:
+def aware(moment: Any) -> Any:
+    """Return a moment that was stored in UTC, whatever zone it is shown in, as such."""
+    return moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else moment
+
+
+def dtype_of(raw: Any, reader: Reader) -> DType:
+    """Return the type that a node means."""
+    value = reader.value(raw)
+    if not isinstance(value, DType):
         raise NotPlainError
-    name = callee(raw[0])
-    if name.endswith("_internal._convert_to_stringdtype_kwargs"):
-        return DType("T", 8)
-    if name != "numpy.dtype" or not raw[1] or type(raw[1][0]) is not str:
+    return value
+
+
+def _texts(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> DType:
+    # numpy._core._internal._convert_to_stringdtype_kwargs(coerce[, missing value])
+    return DType("T", 8)
+
+
+def _dtype(args: tuple[Any, ...], node: Node, reader: Reader) -> DType:
+    # numpy.dtype(code, False, True), then the state
+    if not args or type(args[0]) is not str:
         raise NotPlainError
-    code = raw[1][0]
+    code = args[0]
     kind, digits = code[:1], code[1:]
     if (
         kind not in "biufcMmSUVO"
@@ -184,30 +220,33 @@ def dtype_of(raw: Any, depth: int = 0) -> DType:
     size = int(digits or 0) * (4 if kind == "U" else 1)
     order, unit = "|", ""
     fields: tuple[tuple[str, DType, int], ...] = ()
-    state = state_of(raw)
+    state = state_of(node)
     if state is not None:
         if type(state) is not tuple or len(state) < 5:
             raise NotPlainError
         order = state[1] if state[1] in ("<", ">", "|") else "<" if state[1] == "=" else _refuse()
         if type(state[2]) is tuple and len(state[2]) == 2:
-            base, shape = dtype_of(state[2][0], depth + 1), shape_of(state[2][1])
+            base, shape = dtype_of(state[2][0], reader), shape_of(state[2][1])
             if not 1 <= len(shape) <= 32 or prod(shape) * base.size != size or not size:
                 raise NotPlainError
             return DType(kind, size, order, base=base, shape=shape)
         if type(state[3]) is tuple:
-            table = mapping_of(state[4])
+            table = mapping_of(state[4], reader.budget)
+            reader.budget.touch(state[3], 512 * len(state[3]))
             found = []
-            for field in state[3]:
-                entry = table.get(field) if type(field) is str else None
+            for name in state[3]:
+                entry = table.get(name) if type(name) is str else None
                 if type(entry) is not tuple or len(entry) < 2 or type(entry[1]) is not int:
                     raise NotPlainError
-                type_ = dtype_of(entry[0], depth + 1)
+                type_ = dtype_of(entry[0], reader)
                 if not 0 <= entry[1] <= size - type_.size:
                     raise NotPlainError
-                found.append((field, type_, entry[1]))
+                found.append((name, type_, entry[1]))
             fields = tuple(found)
+            if sum(type_.weight for _, type_, _ in fields) > 64 + 2 * size:
+                raise NotPlainError  # fields of fields that overlap: one element would fill the memory
         if kind in "Mm" and len(state) > 8 and type(state[8]) is tuple and len(state[8]) == 2:
-            unit = _unit(state[8][1])
+            unit = _unit(state[8][1], reader)
     if kind in "Mm":
         size = 8
     elif kind == "b":
@@ -225,10 +264,10 @@ def _refuse() -> Any:
     raise NotPlainError
 
 
-def _unit(raw: Any) -> str:
+def _unit(raw: Any, reader: Reader) -> str:
     if type(raw) is not tuple or len(raw) < 2 or type(raw[1]) is not int or not 0 < raw[1] < 1 << 31:
         raise NotPlainError
-    name = str(bytes(raw_bytes(raw[0])), "ascii", "replace")
+    name = str(bytes(raw_bytes(raw[0], reader.budget)), "ascii", "replace")
     if name == "generic":
         return ""
     if name not in _UNITS and name not in ("Y", "M"):
@@ -248,8 +287,8 @@ def shape_of(raw: Any) -> tuple[int, ...]:
     return shape
 
 
-def holds_objects(dtype: DType) -> bool:
-    """Whether elements of this type are, or contain, Python objects."""
-    if dtype.base is not None:
-        return holds_objects(dtype.base)
-    return dtype.kind == "O" or any(holds_objects(type_) for _, type_, _ in dtype.fields)
+#: What makes a type, by exact dotted name.
+VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
+    "numpy.dtype": _dtype,
+    "numpy._core._internal._convert_to_stringdtype_kwargs": _texts,
+}

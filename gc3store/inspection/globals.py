@@ -21,7 +21,7 @@ from gc3store.inspection.arrays import VALUES as ARRAYS
 from gc3store.inspection.containers import CONTAINERS
 from gc3store.inspection.frames import VALUES as FRAMES
 from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
-from gc3store.inspection.standard import VALUES
+from gc3store.inspection.standard import MAX_NAME, VALUES
 from gc3store.inspection.stream import run, transcribe
 
 __all__ = ["KNOWN", "Global", "globals_of"]
@@ -129,21 +129,30 @@ def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None)
         return node
 
     run(transcribe(stream, buffers), observe=observe)
-    return sorted(_judge(module, name, called) for (module, name), called in names.items())
+    # Looking for a module reads directories; no honest pickle needs thousands of them.
+    judged = [
+        _judge(module, name, called, look=i < _MAX_LOOKS)
+        for i, ((module, name), called) in enumerate(names.items())
+    ]
+    return sorted(judged)
 
 
-def _judge(module: str, name: str, called: bool) -> Global:
+#: So many names are looked for; of more it is not told whether they can be found.
+_MAX_LOOKS: Final = 2000
+
+
+def _judge(module: str, name: str, called: bool, *, look: bool) -> Global:
     path = f"{module}.{name}"
     if not module:
         return Global(module, name, called, False, "extension")
+    found, obj = _found(module, name) if look and len(path) <= MAX_NAME else (None, None)
     if path in KNOWN:
-        return Global(module, name, called, _found(module, name)[0], "known")
+        return Global(module, name, called, found, "known")
     top = module.partition(".")[0]
     if top in _ACTING or (top in ("builtins", "__builtin__") and name.partition(".")[0] in _ACTING_BUILTINS):
-        return Global(module, name, called, _found(module, name)[0], "acts")
+        return Global(module, name, called, found, "acts")
     if top in ("operator", "functools", "itertools", "_operator", "_functools"):
-        return Global(module, name, called, _found(module, name)[0], "acts")
-    found, obj = _found(module, name)
+        return Global(module, name, called, found, "acts")
     if isinstance(obj, type):
         kind = "class"
     elif obj is not None:

@@ -32,7 +32,7 @@ EFFECT: Final = 18  #: a CALL whose result is thrown away: it is made for its ef
 STATE: Final = 32  #: ``(state, None, STATE)``: BUILD
 PAIRS: Final = 33  #: ``((key, value, key, value, ...), None, PAIRS)``
 ITEMS: Final = 34  #: ``(items, None, ITEMS)``: ADDITEMS
-SETTER: Final = 35  #: ``(setter, state, SETTER)``: a function that was called with the object and a state
+SETTER: Final = 35  #: ``(setter, (object, state), SETTER)``: a function that was called with these
 
 
 #: Anything but a constant or a tuple: a list of two operands, what it stands for (one of

@@ -17,9 +17,10 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from gc3store.inspection.budget import Budget, NotPlainError
 from gc3store.inspection.nodes import (
     BYTEARRAY,
     BYTES,
@@ -28,7 +29,6 @@ from gc3store.inspection.nodes import (
     LIST,
     NAME,
     NAME2,
-    NEW,
     PAIRS,
     STATE,
     TEXT,
@@ -37,20 +37,22 @@ from gc3store.inspection.nodes import (
 )
 from gc3store.inspection.values import Zone
 
-__all__ = ["VALUES", "NotPlainError", "callee", "plain", "raw_bytes", "state_of"]
+if TYPE_CHECKING:
+    from gc3store.inspection.tree import Reader
 
+__all__ = ["VALUES", "NotPlainError", "callee", "raw_bytes", "state_of"]
 
-class NotPlainError(Exception):
-    """The arguments are not those of a plain value."""
-
-
-Builder = Callable[[tuple[Any, ...], Node], Any]
+Builder = Callable[[tuple[Any, ...], Node, "Reader"], Any]
 
 #: The longest byte string or text that is copied in order to show it as itself.
 MAX_COPY: Final = 1 << 24
+#: The longest name and ID; what names are put together from is copied with each.
+MAX_NAME: Final = 1000
+#: The largest number in a plain value: its arithmetic, hash and digits cost more than its bytes.
+MAX_BITS: Final = 1 << 14
 
 
-def name_of(raw: Any) -> tuple[str, str] | None:
+def name_of(raw: Any) -> tuple[str, ...] | None:
     """Return module and name, where `raw` is a global and nothing was done to it."""
     if type(raw) is list and len(raw) == 3 and type(raw[0]) is str and type(raw[1]) is str:
         if raw[2] == NAME:
@@ -63,29 +65,32 @@ def name_of(raw: Any) -> tuple[str, str] | None:
 def callee(raw: Any) -> str:
     """Return the dotted name of a callable, also of one that ``getattr`` was to find; else ''."""
     found = name_of(raw)
-    if found is not None:
-        return f"{found[0]}.{found[1]}"
-    if type(raw) is list and len(raw) == 3 and raw[2] == CALL and name_of(raw[0]) == ("builtins", "getattr"):
+    if found is None and type(raw) is list and len(raw) == 3 and raw[2] == CALL:
         args = raw[1]
-        if type(args) is tuple and len(args) == 2 and type(args[1]) is str:
-            owner = name_of(args[0])
-            if owner is not None:
-                return f"{owner[0]}.{owner[1]}.{args[1]}"
-    return ""
+        if name_of(raw[0]) != ("builtins", "getattr") or type(args) is not tuple or len(args) != 2:
+            return ""
+        owner = name_of(args[0])
+        if owner is not None and type(args[1]) is str:
+            found = (*owner, args[1])
+    return ".".join(found) if found is not None and sum(map(len, found)) <= MAX_NAME else ""
 
 
 def state_of(node: Node) -> Any:
     """Return the one state that was set on a node; `None` if none was."""
-    states = [c[0] for c in node[3:] if type(c) is list and c[2] == STATE]
-    if len(states) > 1 or len(states) != len(node) - 3:
+    if len(node) == 3:
+        return None
+    if len(node) != 4 or type(node[3]) is not list or node[3][2] != STATE:
         raise NotPlainError
-    return states[0] if states else None
+    return node[3][0]
 
 
-def mapping_of(raw: Any) -> dict[str, Any]:
+def mapping_of(raw: Any, budget: Budget) -> dict[str, Any]:
     """Return a dictionary with text keys, its values still raw."""
     if type(raw) is not list or raw[2] != DICT:
         raise NotPlainError
+    budget.touch(
+        raw, 128 * (len(raw[0] or ()) + sum(len(c[0]) for c in raw[3:] if type(c) is list and c[2] == PAIRS))
+    )
     found: dict[str, Any] = {}
     chunks = [raw[0]] if raw[0] is not None else []
     for chunk in raw[3:]:
@@ -100,23 +105,31 @@ def mapping_of(raw: Any) -> dict[str, Any]:
     return found
 
 
-def list_of(raw: Any) -> list[Any]:
+def list_of(raw: Any, budget: Budget) -> list[Any] | tuple[Any, ...]:
     """Return the items of a list or tuple, still raw."""
     if type(raw) is tuple:
-        return list(raw)
+        budget.touch(raw, 256 * len(raw))
+        return raw
     if type(raw) is list and raw[2] == LIST:
-        items = [*(raw[0] or ()), *raw[3:]]
-        if not any(type(item) is list and item[2] >= STATE for item in items):
-            return items
+        budget.touch(raw, 256 * (len(raw) + len(raw[0] or ())))
+        return items_of(raw)
     raise NotPlainError
 
 
-def raw_bytes(raw: Any) -> bytes | memoryview:
+def items_of(node: Node) -> list[Any]:
+    """Return the items of a list, still raw, if nothing else was done to it."""
+    items = [*(node[0] or ()), *node[3:]]
+    if any(type(item) is list and item[2] >= STATE for item in items):
+        raise NotPlainError
+    return items
+
+
+def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
     """Return a byte string in any of the forms that pickles give it."""
     if type(raw) is bytes:
         return raw
     if type(raw) is str:  # written by Python 2
-        return _latin1(raw)
+        return _latin1(raw, budget)
     if type(raw) is list:
         if raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
             view: memoryview = raw[0]
@@ -124,15 +137,27 @@ def raw_bytes(raw: Any) -> bytes | memoryview:
         if raw[2] == CALL and len(raw) == 3:
             name, args = callee(raw[0]), raw[1]
             if name == "_codecs.encode" and type(args) is tuple and len(args) == 2 and args[1] == "latin1":
-                return _latin1(text_of(args[0]))
+                return _latin1(text_of(args[0], budget), budget)
             if name in ("builtins.bytes", "builtins.bytearray") and args == ():
                 return b""
+            if name == "builtins.bytearray" and type(args) is tuple and len(args) == 1:
+                if type(args[0]) is list and callee(args[0][0]) == name:
+                    raise NotPlainError  # nobody writes one within another
+                return raw_bytes(args[0], budget)
+            if (
+                name == "builtins.bytearray"
+                and type(args) is tuple
+                and len(args) == 2
+                and args[1] == "latin-1"
+            ):
+                return _latin1(text_of(args[0], budget), budget)
     raise NotPlainError
 
 
-def _latin1(text: str) -> bytes:
+def _latin1(text: str, budget: Budget) -> bytes:
     if len(text) > MAX_COPY:
         raise NotPlainError
+    budget.touch(text, len(text))
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -142,29 +167,16 @@ def _latin1(text: str) -> bytes:
             raise NotPlainError from None
 
 
-def text_of(raw: Any) -> str:
+def text_of(raw: Any, budget: Budget) -> str:
     """Return a text."""
     if type(raw) is str:
         return raw
     if type(raw) is list and raw[2] == TEXT and len(raw) == 3 and len(raw[0]) <= MAX_COPY:
+        budget.touch(raw, len(raw[0]))
         try:
             return str(raw[0], "utf-8", "surrogatepass")
         except UnicodeDecodeError:
             pass
-    raise NotPlainError
-
-
-def plain(raw: Any) -> Any:
-    """Return a constant or a plain value; containers are not plain."""
-    kind = type(raw)
-    if kind is tuple:
-        raise NotPlainError
-    if kind is not list:
-        return raw
-    if raw[2] in (CALL, NEW) and type(raw[1]) is tuple:
-        build = VALUES.get(callee(raw[0]))
-        if build is not None:
-            return build(raw[1], raw)
     raise NotPlainError
 
 
@@ -177,6 +189,8 @@ def _take(
     for value, kind in zip(args, kinds, strict=False):
         if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
             raise NotPlainError
+        if type(value) is int and value.bit_length() > MAX_BITS:
+            raise NotPlainError
     return args
 
 
@@ -185,39 +199,40 @@ def _no_state(node: Node) -> None:
         raise NotPlainError
 
 
-def _encoded(_args: tuple[Any, ...], node: Node) -> Any:
+def _encoded(_args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     # _codecs.encode(text, "latin1"): how bytes were written before protocol 3.
     _no_state(node)
-    return bytes(raw_bytes(node))
+    return bytes(raw_bytes(node, reader.budget))
 
 
-def _bytes(args: tuple[Any, ...], node: Node) -> bytes:
+def _bytes(args: tuple[Any, ...], node: Node, _reader: Reader) -> bytes:
     _no_state(node)
     if args:
         raise NotPlainError
     return b""
 
 
-def _bytearray(args: tuple[Any, ...], node: Node) -> bytearray:
+def _bytearray(args: tuple[Any, ...], node: Node, reader: Reader) -> bytearray:
     _no_state(node)
     if not args:
         return bytearray()
     if len(args) == 2 and args[1] in ("latin-1", "latin1"):
-        return bytearray(_latin1(text_of(args[0])))
+        return bytearray(_latin1(text_of(args[0], reader.budget), reader.budget))
     if len(args) != 1 or type(args[0]) is str:
         raise NotPlainError
-    data = raw_bytes(args[0])
+    data = raw_bytes(args[0], reader.budget)
     if len(data) > MAX_COPY:
         raise NotPlainError
+    reader.budget.touch(args[0], len(data))
     return bytearray(data)
 
 
-def _complex(args: tuple[Any, ...], node: Node) -> complex:
+def _complex(args: tuple[Any, ...], node: Node, _reader: Reader) -> complex:
     _no_state(node)
     return complex(*_take(args, float, float))
 
 
-def _range(args: tuple[Any, ...], node: Node) -> range:
+def _range(args: tuple[Any, ...], node: Node, _reader: Reader) -> range:
     _no_state(node)
     start, stop, step = _take(args, int, int, int)
     if step == 0:
@@ -225,14 +240,14 @@ def _range(args: tuple[Any, ...], node: Node) -> range:
     return range(start, stop, step)
 
 
-def _slice(args: tuple[Any, ...], node: Node) -> slice:
+def _slice(args: tuple[Any, ...], node: Node, _reader: Reader) -> slice:
     _no_state(node)
     simple = (int, type(None), float, str)
     return slice(*_take(args, simple, simple, simple))
 
 
 def _number(kind: type) -> Builder:
-    def build(args: tuple[Any, ...], node: Node) -> Any:
+    def build(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
         _no_state(node)
         (value,) = _take(args, kind)
         return value
@@ -240,53 +255,53 @@ def _number(kind: type) -> Builder:
     return build
 
 
-def _date(args: tuple[Any, ...], node: Node) -> date:
+def _date(args: tuple[Any, ...], node: Node, reader: Reader) -> date:
     _no_state(node)
     if len(args) == 3:
         return date(*_take(args, int, int, int))
     if len(args) != 1:
         raise NotPlainError
-    data = raw_bytes(args[0])
+    data = raw_bytes(args[0], reader.budget)
     if len(data) != 4:
         raise NotPlainError
     return date(data[0] * 256 + data[1], data[2], data[3])
 
 
-def _zone(raw: Any) -> tzinfo | None:
+def _zone(raw: Any, reader: Reader) -> tzinfo | None:
     if raw is None:
         return None
-    zone = plain(raw)
+    zone = reader.value(raw)
     if not isinstance(zone, tzinfo):
         raise NotPlainError
     return zone
 
 
-def _time(args: tuple[Any, ...], node: Node) -> time:
+def _time(args: tuple[Any, ...], node: Node, reader: Reader) -> time:
     _no_state(node)
     if not 1 <= len(args) <= 2:
         raise NotPlainError
-    data = raw_bytes(args[0])
+    data = raw_bytes(args[0], reader.budget)
     if len(data) != 6:
         raise NotPlainError
     hour, minute, second, a, b, c = data
-    zone = _zone(args[1] if len(args) == 2 else None)
+    zone = _zone(args[1] if len(args) == 2 else None, reader)
     return time(hour & 0x7F, minute, second, a << 16 | b << 8 | c, zone, fold=hour >> 7)
 
 
-def _datetime(args: tuple[Any, ...], node: Node) -> datetime:
+def _datetime(args: tuple[Any, ...], node: Node, reader: Reader) -> datetime:
     _no_state(node)
     if not 1 <= len(args) <= 2:
         raise NotPlainError
-    data = raw_bytes(args[0])
+    data = raw_bytes(args[0], reader.budget)
     if len(data) != 10:
         raise NotPlainError
     high, low, month, day, hour, minute, second, a, b, c = data
-    zone = _zone(args[1] if len(args) == 2 else None)
+    zone = _zone(args[1] if len(args) == 2 else None, reader)
     micro = a << 16 | b << 8 | c
     return datetime(high * 256 + low, month & 0x7F, day, hour, minute, second, micro, zone, fold=month >> 7)
 
 
-def _timedelta(args: tuple[Any, ...], node: Node) -> timedelta:
+def _timedelta(args: tuple[Any, ...], node: Node, _reader: Reader) -> timedelta:
     _no_state(node)
     days, seconds, micros = _take(args, int, int, int)
     if abs(days) > 999_999_999 or not 0 <= seconds < 86400 or not 0 <= micros < 10**6:
@@ -294,53 +309,58 @@ def _timedelta(args: tuple[Any, ...], node: Node) -> timedelta:
     return timedelta(days, seconds, micros)
 
 
-def _timezone(args: tuple[Any, ...], node: Node) -> timezone:
+def _timezone(args: tuple[Any, ...], node: Node, reader: Reader) -> timezone:
     _no_state(node)
     if not 1 <= len(args) <= 2:
         raise NotPlainError
-    offset = plain(args[0])
+    offset = reader.value(args[0])
     if type(offset) is not timedelta:
         raise NotPlainError
-    return timezone(offset) if len(args) == 1 else timezone(offset, text_of(args[1]))
+    return timezone(offset) if len(args) == 1 else timezone(offset, text_of(args[1], reader.budget))
 
 
-def _zoneinfo(args: tuple[Any, ...], node: Node) -> Zone:
+def _zoneinfo(args: tuple[Any, ...], node: Node, _reader: Reader) -> Zone:
     _no_state(node)
     return Zone(_take(args[:1], str)[0])
 
 
-def _utc(_args: tuple[Any, ...], node: Node) -> timezone:
+def _utc(_args: tuple[Any, ...], node: Node, _reader: Reader) -> timezone:
     _no_state(node)
     return timezone.utc  # noqa: UP017 - what is shown, not an alias of it
 
 
-def _decimal(args: tuple[Any, ...], node: Node) -> Decimal:
+def _decimal(args: tuple[Any, ...], node: Node, reader: Reader) -> Decimal:
     _no_state(node)
     (text,) = _take(args, str)
-    if len(text) > 100_000 or not re.fullmatch(
+    reader.budget.touch(args[0], 16 * len(text))
+    if len(text) > 10_000 or not re.fullmatch(
         r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,18})?|-?Infinity|-?s?NaN\d*", text, re.ASCII
     ):
         raise NotPlainError
     return Decimal(text)
 
 
-def _fraction(args: tuple[Any, ...], node: Node) -> Fraction:
+def _fraction(args: tuple[Any, ...], node: Node, reader: Reader) -> Fraction:
     _no_state(node)
     if len(args) == 1:
         (text,) = _take(args, str)
+        reader.budget.touch(text, len(text) ** 2)  # decimal digits, and the greatest common divisor
         match = re.fullmatch(r"(-?\d{1,4300})(?:/(\d{1,4300}))?", text, re.ASCII)
         if not match:
             raise NotPlainError
         top, bottom = int(match[1]), int(match[2] or 1)
     else:
         top, bottom = _take(args, int, int)
-    if bottom == 0 or max(top.bit_length(), bottom.bit_length()) > 15_000:
+    bits = max(top.bit_length(), bottom.bit_length())
+    if bottom == 0 or bits > MAX_BITS:
         raise NotPlainError
+    for arg in args:
+        reader.budget.touch(arg, bits * bits >> 6)
     return Fraction(top, bottom)
 
 
-def _uuid(args: tuple[Any, ...], node: Node) -> UUID:
-    fields = mapping_of(state_of(node))
+def _uuid(args: tuple[Any, ...], node: Node, reader: Reader) -> UUID:
+    fields = mapping_of(state_of(node), reader.budget)
     value = fields.get("int")
     if args or type(value) is not int or not 0 <= value < 1 << 128:
         raise NotPlainError
@@ -348,10 +368,13 @@ def _uuid(args: tuple[Any, ...], node: Node) -> UUID:
 
 
 def _path(here: type[PurePath], elsewhere: type[PurePath], system: str) -> Builder:
-    def build(args: tuple[Any, ...], node: Node) -> PurePath:
+    def build(args: tuple[Any, ...], node: Node, reader: Reader) -> PurePath:
         _no_state(node)
-        if len(args) > 1000 or not all(type(part) is str and len(part) < 10_000 for part in args):
+        reader.budget.touch(args, 512 * len(args))
+        if len(args) > 1000 or not all(type(part) is str for part in args) or sum(map(len, args)) > 10_000:
             raise NotPlainError
+        for part in args:
+            reader.budget.touch(part, 8 * len(part))
         return (here if os.name == system else elsewhere)(*args)
 
     return build
@@ -363,10 +386,10 @@ _pure_posix = _path(PurePosixPath, PurePosixPath, "posix")
 _pure_windows = _path(PureWindowsPath, PureWindowsPath, "nt")
 
 
-def _reconstructed(args: tuple[Any, ...], node: Node) -> Any:
+def _reconstructed(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     # copyreg._reconstructor(class, base, value): protocols 0 and 1.
     if len(args) == 3 and callee(args[0]) == "uuid.UUID" and callee(args[1]) == "builtins.object":
-        return _uuid((), node)
+        return _uuid((), node, reader)
     raise NotPlainError
 
 

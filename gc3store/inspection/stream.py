@@ -349,7 +349,7 @@ def _observer(observe: Callable[[tuple[Any, ...]], Node] | None) -> Callable[[tu
             # What pickle calls a state setter: function(object, state).
             target = operands[1][0]
             if type(target) is list:
-                target.append([operands[0], operands[1][1:], SETTER])
+                target.append([operands[0], operands[1], SETTER])
         return node
 
     return persistent_load

@@ -10,11 +10,11 @@ inside out.
 from __future__ import annotations
 
 import copyreg
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gc3store.inspection import arrays, frames
+from gc3store.inspection.budget import Budget, NotPlainError
 from gc3store.inspection.containers import CONTAINERS
 from gc3store.inspection.nodes import (
     BUFFER,
@@ -43,14 +43,7 @@ from gc3store.inspection.nodes import (
     Node,
     modern_name,
 )
-from gc3store.inspection.standard import (
-    REFUSALS,
-    VALUES,
-    NotPlainError,
-    callee,
-    list_of,
-    text_of,
-)
+from gc3store.inspection.standard import MAX_BITS, MAX_NAME, REFUSALS, VALUES, Builder, callee, items_of
 from gc3store.inspection.values import (
     Dict,
     FrozenSet,
@@ -66,7 +59,11 @@ from gc3store.inspection.values import (
 
 __all__ = ["Reader", "persistent_text"]
 
+_T = TypeVar("_T")
+
 _MISSING: Final = object()
+#: How deep values that are made at once, like keys or the zone of a time, are made within another.
+_MAX_DEPTH: Final = 30
 _SCALARS: Final = frozenset({str, bytes, int, float, bool, type(None), complex})
 
 
@@ -92,7 +89,10 @@ class Reader:
     ) -> None:
         self.references = references
         self.follow = follow
-        self._allowance = (64 << 20) + 16 * size
+        self.budget = Budget(size)
+        self._depth = 0
+        self._making: set[int] = set()
+        self._once: dict[tuple[Any, int], Any] = {}
         self._memo: dict[int, Any] = {}
         self._todo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._raw: list[Any] = []  # what `_memo` is keyed by must stay alive
@@ -114,10 +114,15 @@ class Reader:
         if found is not _MISSING:
             return found
         if kind is list and raw[2] != FROZENSET:
+            if id(raw) in self._making:
+                raise NotPlainError  # it is an argument of itself
             return self._remember(raw, self._shell(raw))
         stack = [raw]
         while stack:
             top = stack[-1]
+            if id(top) in self._memo:
+                stack.pop()
+                continue
             content = top if type(top) is tuple else top[0]
             waiting = [
                 c
@@ -128,8 +133,6 @@ class Reader:
                 stack.extend(waiting)
                 continue
             stack.pop()
-            if id(top) in self._memo:
-                continue
             values = [self.value(c) if type(c) is list or type(c) is tuple else c for c in content]
             self._remember(top, Tuple(values) if type(top) is tuple else self._frozen(top, values))
         return self._memo[id(raw)]
@@ -143,14 +146,17 @@ class Reader:
         """Have `fill` called with `args` once what is being made can be filled."""
         self._todo.append((fill, args))
 
-    def charge(self, count: int) -> None:
-        """Account for `count` bytes about to be made; refuse what would be out of proportion.
-
-        A few bytes of a stream can ask for another copy of a long string.
-        """
-        if count > self._allowance:
+    def once(self, build: Callable[[Any, Reader], _T], raw: Any) -> _T:
+        """Return what `build` makes of `raw`, made once however many ask for it."""
+        key = (build, id(raw))
+        if key not in self._once:
+            self._once[key] = NotPlainError()  # also while it is made, of itself perhaps
+            self._raw.append(raw)
+            self._once[key] = build(raw, self)
+        made = self._once[key]
+        if isinstance(made, NotPlainError):
             raise NotPlainError
-        self._allowance -= count
+        return made  # type: ignore[no-any-return]
 
     def values(self, raws: Iterable[Any]) -> list[Any]:
         """Return what several raw values mean."""
@@ -226,7 +232,7 @@ class Reader:
         if cls is not None:
             parts.cls = self.value(cls)
         if args is not None:
-            parts.args = Tuple(self.values(args))
+            parts.args = self.value(args) if type(args) is tuple else Tuple(self.values(args))
         if kwargs is not None:
             parts.kwargs = self.value(kwargs)
         for chunk in node[3:]:
@@ -235,7 +241,8 @@ class Reader:
                 parts.states.append(self.value(chunk[0]))
             elif kind == SETTER:
                 # The function itself is told by `imports`; what it was to set is told here.
-                parts.states.extend(self.values(chunk[1]))
+                set_ = self.value(chunk[1])  # the object, and usually one state
+                parts.states.append(set_[1] if len(set_) == 2 else set_)
             elif kind == PAIRS:
                 flat = self.values(chunk[0])
                 parts.pairs.extend(zip(flat[::2], flat[1::2], strict=False))
@@ -248,7 +255,7 @@ class Reader:
 
     def _list(self, node: Node) -> Any:
         try:
-            items = list_of(node)
+            items = items_of(node)
         except NotPlainError:
             return self._inert(node, Parts(cls=Name("builtins", "list")))
         made = List()
@@ -286,43 +293,40 @@ class Reader:
 
         Texts and byte strings are: their hashes are salted. So are single objects and
         values of standard types. Tuples are when they are small and flat: the hash of a tuple
-        visits everything in it, each time. Numbers are when there are few of them or when
-        trying shows that their hashes were not chosen to collide.
+        visits everything in it, each time. Numbers are when they are not very long, and there
+        are few of them or their hashes were not chosen to collide.
         """
         keys: list[Any] = []
-        trial = False
+        salted = True
         for raw in raws:
             kind = type(raw)
             if kind is str or kind is bytes:
                 keys.append(raw)
                 continue
-            if kind in _SCALARS:
-                trial = True
+            salted = False
+            if kind in _SCALARS and kind is not int:
                 keys.append(raw)
                 continue
             key = self._key(raw)
             if key is _MISSING:
                 return None
-            trial = True
             keys.append(key)
-        return keys if not trial or len(keys) < 4096 or _spreads(keys) else None
+        return keys if salted or len(keys) < 64 or _spreads(keys) else None
 
     def _key(self, raw: Any) -> Any:
         if type(raw) is tuple:
-            if len(raw) > 64 or not all(type(c) in _SCALARS for c in raw):
+            if len(raw) > 64 or not all(map(_simple, raw)):
                 flat = [self._key(c) if type(c) is list else c for c in raw[:64]]
                 if len(raw) > 64 or any(c is _MISSING or type(c) is tuple for c in flat):
                     return self._nested(raw)
             return self.value(raw)
         if type(raw) is not list:
-            return raw
+            return raw if _simple(raw) else _MISSING
         if raw[2] in (LIST, DICT, SET, BYTEARRAY, BUFFER, TEXT, DIGITS):
             return _MISSING
         value = self.value(raw)
         if isinstance(value, FrozenSet):
-            simple = len(value) <= 64 and all(
-                type(c) in _SCALARS or isinstance(c, (Inert, Name)) for c in value
-            )
+            simple = len(value) <= 64 and all(_simple(c) or isinstance(c, (Inert, Name)) for c in value)
             return value if simple else _MISSING
         try:
             hash(value) if not isinstance(value, (Inert, Pairs)) else None
@@ -333,8 +337,7 @@ class Reader:
     def _nested(self, raw: tuple[Any, ...]) -> Any:
         # A tuple in a tuple, as in the edges of a graph: still small.
         if len(raw) > 16 or not all(
-            type(c) in _SCALARS or (type(c) is tuple and len(c) <= 16 and all(type(d) in _SCALARS for d in c))
-            for c in raw
+            _simple(c) or (type(c) is tuple and len(c) <= 16 and all(map(_simple, c))) for c in raw
         ):
             return _MISSING
         return self.value(raw)
@@ -347,7 +350,7 @@ class Reader:
             raws.extend(chunk[0])
         return self.elements(raws, Set, "set")
 
-    def elements(self, raws: list[Any], make: Callable[[Iterable[Any]], Any], kind: str) -> Any:
+    def elements(self, raws: Sequence[Any], make: Callable[[Iterable[Any]], Any], kind: str) -> Any:
         """Return a set, by `make`, or `Pairs` of that kind where the elements cannot be hashed."""
         keys = self.keys(raws)
         if keys is not None:
@@ -367,7 +370,7 @@ class Reader:
         if type(args) is not tuple:
             return self._inert(node, Parts(), (args,), kwargs, function)
         name = callee(function)
-        if name in _FACTORIES and len(args) >= 1:
+        if name in _FACTORIES and len(args) >= 1 and self._affords(args):
             # "make one of this class": the class is the first argument
             function, args, kwargs = _FACTORIES[name](args, kwargs)
             if type(args) is not tuple:
@@ -387,34 +390,41 @@ class Reader:
         is_function = node[2] in (CALL, EFFECT) and name.rpartition(".")[2][:1].islower()
         return self._inert(node, Parts(function=is_function), args, kwargs, function)
 
-    def _special(self, name: str, args: tuple[Any, ...], node: Node) -> Any:
+    def _affords(self, args: tuple[Any, ...]) -> bool:
         try:
-            if name in VALUES:
-                value = VALUES[name](args, node)
-                if isinstance(value, (bytes, bytearray)):
-                    self.charge(len(value))
-                return value
-            if name in arrays.VALUES:
-                return arrays.VALUES[name](args, node, self)
-            if name in frames.VALUES:
-                return frames.VALUES[name](args, node, self)
-            if name in CONTAINERS:
-                return CONTAINERS[name](self, args, node)
+            self.budget.touch(args, 64 * len(args))
+        except NotPlainError:
+            return False
+        return True
+
+    def _special(self, name: str, args: tuple[Any, ...], node: Node) -> Any:
+        build = _BUILDERS.get(name)
+        if build is None or self._depth > _MAX_DEPTH:
+            return _MISSING
+        self._making.add(id(node))
+        self._depth += 1
+        try:
+            return build(args, node, self)
         except REFUSALS:
-            pass
-        return _MISSING
+            return _MISSING
+        finally:
+            self._depth -= 1
+            self._making.discard(id(node))
+
+
+_BUILDERS: Final[dict[str, Builder]] = {**VALUES, **CONTAINERS, **arrays.VALUES, **frames.VALUES}
+
+
+def _simple(raw: Any) -> bool:
+    """Whether a raw value is a constant whose hash is cached, or costs next to nothing."""
+    kind = type(raw)
+    return kind in _SCALARS and (kind is not int or raw.bit_length() <= MAX_BITS)
 
 
 def _spreads(keys: list[Any]) -> bool:
-    # A table whose keys collide takes quadratic time. Half a second of processor
-    # time for four thousand keys is a thousand times what honest ones take.
-    seen: set[Any] = set()
-    for start in range(0, len(keys), 4096):
-        before = time.thread_time()
-        seen.update(keys[start : start + 4096])
-        if time.thread_time() - before > 0.25:
-            return False
-    return True
+    # A table whose keys have one hash takes quadratic time. Where the hashes differ, so do
+    # the places that a table tries, after a few.
+    return 2 * len(set(map(hash, keys))) > len(keys)
 
 
 _FACTORIES: Final[dict[str, Callable[[tuple[Any, ...], Any], tuple[Any, Any, Any]]]] = {
@@ -433,14 +443,13 @@ def persistent_text(raw: Any) -> str | None:
     GC3Pie writes its IDs as objects: ``Id("IsingRun", 26)``, a subclass of `str`, for files,
     and ``IntId(None, 47)``, a subclass of `int`, for databases.
     """
-    if type(raw) is str:
-        return raw
-    if type(raw) is int:
-        return str(raw) if raw.bit_length() < 1000 else None
     if type(raw) is list and raw[2] in (NEW, CALL) and type(raw[1]) is tuple and len(raw[1]) <= 2:
-        texts = [str(arg) for arg in raw[1] if arg is not None]
-        if texts and all(type(arg) in (str, int, type(None)) for arg in raw[1]):
-            return ".".join(texts)
-    if type(raw) is list and raw[2] == TEXT:
-        return text_of(raw)
-    return None
+        texts = [_short(arg) for arg in raw[1] if arg is not None]
+        return ".".join(texts) if texts and None not in texts else None  # type: ignore[arg-type]
+    return _short(raw)
+
+
+def _short(raw: Any) -> str | None:
+    if type(raw) is str:
+        return raw if len(raw) <= MAX_NAME else None
+    return str(raw) if type(raw) is int and raw.bit_length() < 1000 else None

@@ -396,17 +396,51 @@ def parts(value: Any) -> Parts:
     raise TypeError(f"{type(value).__name__} is not an inert object; it is shown as itself.")
 
 
-def attributes(value: Inert) -> dict[str, Any]:
-    """Return an inert object's attributes by name, as its state has them."""
-    found: dict[str, Any] | None = object.__getattribute__(value, "_Inert__attributes")
+def state_parts(value: Inert) -> list[dict[Any, Any] | Pairs]:
+    """Return the dictionaries of attributes that were set on an object, in this order."""
+    found: list[dict[Any, Any] | Pairs] | None = object.__getattribute__(value, "_Inert__attributes")
     if found is None:
-        found = {}
+        found = []
         for state in parts(value).states:
             for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
                 if isinstance(part, (dict, Pairs)):
-                    found.update((k, v) for k, v in part.items() if isinstance(k, str))
+                    found.append(part)
         object.__setattr__(value, "_Inert__attributes", found)
     return found
+
+
+class _Attributes(Mapping[str, Any]):
+    """An object's attributes, where they are: many objects may share one state."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts_: list[dict[Any, Any] | Pairs]) -> None:
+        self._parts = parts_
+
+    def __getitem__(self, name: str) -> Any:
+        for part in reversed(self._parts):
+            if name in part:
+                return part[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for part in self._parts:
+            for name in part:
+                if isinstance(name, str) and name not in seen:
+                    seen.add(name)
+                    yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+
+def attributes(value: Inert) -> Mapping[str, Any]:
+    """Return an inert object's attributes by name, as its state has them."""
+    return _Attributes(state_parts(value))
 
 
 def defined(value: Any) -> Name | None:
