@@ -47,8 +47,8 @@ def streams(path):
     """By inspection, of pickles that are at hand: the same work as `unpickling` does."""
     import pandas as pd
 
+    from gc3store.inspection.form import raw_attributes
     from gc3store.inspection.stream import run, transcribe
-    from gc3store.inspection.summary import raw_attributes
 
     rows = []
     for id_, data in sqlite3.connect(path).execute("SELECT id, data FROM store"):

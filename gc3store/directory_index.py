@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -43,6 +43,16 @@ _SUFFIX = ".gc3"
 
 #: Directories with fewer records are not cached on disk.
 _WORTHWHILE = 500
+
+#: Fields that are in a record as they are in an entry: what is there by default, and of which types they are.
+_PLAIN: dict[str, tuple[Any, set[type]]] = {
+    "cls": ("", {str}),
+    "state": (None, {str, type(None)}),
+    "size": (0, {int}),
+    "revision": (1, {int}),
+    "created": (None, {int, type(None)}),
+    "modified": (None, {int, type(None)}),
+}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (id TEXT PRIMARY KEY, number INTEGER, stamp TEXT, entry TEXT) WITHOUT ROWID;
@@ -124,6 +134,32 @@ class CatalogueIndex(ABC):
             self._refresh()
             found = self._entries.get(id_)
             return None if found is None else found[1]
+
+    def fields(self, names: Sequence[str]) -> dict[str, list[Any]] | None:
+        """Return fields of all records, the lowest number first; `None` where that takes a look at each.
+
+        Times are in microseconds.
+        """
+        with self._lock:
+            self._refresh()
+            entries = [self._entries[id_][1] for id_ in self._order]
+            found: dict[str, list[Any]] = {"id": self._order.copy()}
+        for name in names:
+            if name == "id":
+                continue
+            if name not in _PLAIN:
+                return None
+            default, kinds = _PLAIN[name]
+            values = [entry.get(name, default) for entry in entries]
+            if not set(map(type, values)) <= kinds:
+                return None  # a damaged entry: `records` says what is wrong with it
+            found[name] = values
+        return found
+
+    def state(self) -> str | None:
+        """Return a text that changes with any record; `None` where it could not be relied on."""
+        version = self._version()
+        return None if version is None or not version[1] else str(version[0])
 
     def close(self) -> None:
         """Forget everything."""

@@ -923,6 +923,13 @@ class FilesystemStore(RecordStore):
         except (TypeError, ValueError, KeyError) as error:
             return Record(id=id_, error=f"damaged: {error}")
 
+    def _state(self) -> str | None:
+        return self._index.state()
+
+    def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
+        found = self._index.fields(names) if query == Query() else None
+        return super()._columns(query, names) if found is None else found
+
     def _catalogue(self, query: Query) -> Iterator[Record]:
         return query.apply(self._index.records())
 

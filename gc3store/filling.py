@@ -122,7 +122,7 @@ class Filling(Saving, Loading, Looking, Inspecting):
             found[id_][1][column.name] = value
 
         if paths := [column for column in columns if column.path is not None]:
-            from gc3store.tabulation import probes
+            from gc3store.probing import probes
 
             for id_, probe in probes(self, list(found), show=False):
                 for column in paths if probe is not None else ():

@@ -143,6 +143,6 @@ class Inspecting(Primitives):
             A row for each class and path, with ``count`` (in how many objects), ``of`` (how many there
             are of the class), ``types`` and an ``example``; any ``path`` can be a column of `table`.
         """
-        from gc3store.tabulation import attributes
+        from gc3store.suggestions import attributes
 
         return attributes(self, filters)

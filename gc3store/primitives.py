@@ -341,6 +341,10 @@ class Primitives(Store):
                 found[name] = [None if time is None else to_microseconds(time) for time in found[name]]
         return found
 
+    def _state(self) -> str | None:
+        """Return a text that changes whenever anything in the store does; `None` where none is at hand."""
+        return None
+
     def _begin(self) -> None:
         """Begin a step."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from gc3store.errors import InvalidQueryError, MissingDependencyError, StoreErro
 from gc3store.memory import MANY, many_objects
 from gc3store.paths import MISSING, parse
 from gc3store.record import FIELDS, Query, human_size
+from gc3store.remembered import STAMP, Rows, stamps_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,20 +36,41 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
     paths = [name for name in dict.fromkeys(names) if name not in known]
     for path in paths:
         parse(path)
-    stamps = ["revision", "size", "modified"] if paths else []
-    wanted = ["id", *dict.fromkeys(n for n in (*names, *stamps) if n in known and n != "id")]
+    # Before anything is read: if anything changes meanwhile, it is another one next time.
+    token = store._state() if paths and query == Query() else None
+    if token is not None and len(paths) == len(names):
+        from gc3store.tabulation import remembered_paths
+
+        remembered = remembered_paths(store, token, paths)
+        if remembered is not None:
+            ids, cells = remembered
+            return pd.DataFrame(
+                _path_columns(cells, known), index=pd.Index(ids, name="id", dtype="str"), columns=names
+            )
+    wanted = [
+        "id",
+        *dict.fromkeys(n for n in (*names, *(STAMP if paths else ())) if n in known and n != "id"),
+    ]
     with many_objects(MANY):  # if there are many rows, their texts are
         data = store._columns(query, wanted)
         index = pd.Index(data["id"], name="id", dtype="str")
         columns_ = {name: _column(name, data[name]) for name in names if name in known}
     if paths:
-        from gc3store.tabulation import column, read_paths
+        from gc3store.tabulation import read_paths
 
-        stamp = [f"{r}.{s}.{m}" for r, s, m in zip(*(data[name] for name in stamps), strict=True)]
-        for path, values in read_paths(store, data["id"], stamp, paths).items():
-            _check_path(path, values, known)
-            columns_[path] = column(values, None).array
+        rows = Rows(data["id"], stamps_of(data), query == Query(), token)
+        columns_.update(_path_columns(read_paths(store, rows, paths), known))
     return pd.DataFrame(columns_, index=index, columns=names)
+
+
+def _path_columns(cells: Mapping[str, Sequence[Any]], known: Collection[str]) -> dict[str, Any]:
+    from gc3store.tabulation import column
+
+    columns: dict[str, Any] = {}
+    for path, values in cells.items():
+        _check_path(path, values, known)
+        columns[path] = column(values, None).array
+    return columns
 
 
 def _check_path(path: str, values: Sequence[Any], known: Collection[str]) -> None:

@@ -398,7 +398,7 @@ def _inspect(name, stream):
     from gc3store.errors import InspectionError, StoreError
 
     results = []
-    for look in (inspection.read, inspection.summary):
+    for look in (inspection.read, inspection.summary, _columns):
         try:
             value = look(stream)
         except StoreError as error:
@@ -419,12 +419,32 @@ def _inspect(name, stream):
     return results
 
 
+def _columns(stream):
+    """Look at a few paths, as a table does."""
+    from gc3store.inspection.templates import LargePartError
+
+    for _ in range(2):  # the second time there may be a template
+        glance = TEMPLATES.read(stream)
+        for steps in PATHS:
+            raw, _, _ = glance.form.find(steps)
+            glance.get(steps)
+            try:
+                glance.filled(raw)
+            except LargePartError:
+                glance.whole().form.find(steps)
+
+
 def main(group):
+    global TEMPLATES, PATHS
     import resource
     import time
 
     import gc3store.inspection.display  # noqa: F401 - so that no import is left to do
+    from gc3store.inspection.templates import Templates
+    from gc3store.paths import parse
 
+    TEMPLATES = Templates()
+    PATHS = [parse(path).steps for path in ("a", "execution.state", "[0]", '["a"][0].x')]
     _inspect("", pickle.dumps([1]))
     megabyte = 1 << 20
     resource.setrlimit(resource.RLIMIT_AS, (3000 * megabyte, 3000 * megabyte))

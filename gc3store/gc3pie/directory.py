@@ -28,6 +28,7 @@ from gc3store.filesystem import path_of
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.ids import is_id, make_id, number_of
+from gc3store.inspection.templates import Templates
 from gc3store.primitives import Draft, check_revision, not_found, reopened
 
 try:
@@ -96,7 +97,7 @@ class GC3PieDirectory(GC3PieRecords):
         super().__init__("file://" + quote(path), durable=durable, read_only=read_only, trust=trust)
         self.path = path
         self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "file://" + quote(os.path.realpath(path))))
-        self._index = _Index(path, self._entry_of)
+        self._index = _Index(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reopened, (
@@ -145,9 +146,9 @@ class GC3PieDirectory(GC3PieRecords):
         except OSError as error:
             raise self._unavailable(error, "read") from error
 
-    def _entry_of(self, id_: str) -> dict[str, Any] | None:
+    def _entry_of(self, id_: str, templates: Templates | None = None) -> dict[str, Any] | None:
         try:
-            entry = super()._entry_of(id_)
+            entry = super()._entry_of(id_, templates)
         except StoreError as error:  # a file that cannot be read is listed with the reason
             return {"id": id_, "error": str(error)}
         for name in (self._file(id_), self._file(id_) + _OLD):
@@ -302,6 +303,14 @@ class GC3PieDirectory(GC3PieRecords):
 
 class _Index(DirectoryIndex):
     """The catalogue of such a directory."""
+
+    def __init__(self, store: GC3PieDirectory) -> None:
+        super().__init__(store.path, store._entry_of)
+        self._store = store
+
+    def _read_many(self, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        templates = Templates()
+        return ((id_, self._store._entry_of(id_, templates)) for id_ in ids)
 
     @staticmethod
     def _id_of(name: str) -> str | None:

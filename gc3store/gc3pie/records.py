@@ -23,7 +23,8 @@ from gc3store.errors import LoadError, NotSupportedError
 from gc3store.gc3pie.payload import from_gc3pie, to_gc3pie
 from gc3store.identity import kind_of
 from gc3store.inspecting import Payload
-from gc3store.inspection.summary import summary
+from gc3store.inspection.summary import Summary, summary
+from gc3store.inspection.templates import Templates
 from gc3store.placeholder import faithful
 from gc3store.primitives import Draft, Stored, corrupt
 from gc3store.record import Query, Record
@@ -186,15 +187,15 @@ class GC3PieRecords(RecordStore):
 
     # The catalogue.
 
-    def _entry_of(self, id_: str) -> dict[str, Any] | None:
+    def _entry_of(self, id_: str, templates: Templates | None = None) -> dict[str, Any] | None:
         """Return the catalogue entry of a record, damaged or not; `None` if it is gone."""
         data = self._data([id_]).get(id_)
-        return None if data is None else self._entry(id_, data)
+        return None if data is None else self._entry(id_, data, templates)
 
-    def _entry(self, id_: str, data: bytes) -> dict[str, Any]:
+    def _entry(self, id_: str, data: bytes, templates: Templates | None = None) -> dict[str, Any]:
         entry: dict[str, Any] = {"id": id_, "size": len(data), "revision": fingerprint(data)}
         try:
-            found = _summary(id_, data)
+            found = _summary(id_, data, templates)
         except LoadError as error:
             entry["error"] = str(error)
             return entry
@@ -208,6 +209,13 @@ class GC3PieRecords(RecordStore):
     def _describe(self, id_: str) -> Record | None:
         entry = self._entry_of(id_)
         return None if entry is None else record_from_entry(entry, columns=self.columns)
+
+    def _state(self) -> str | None:
+        return self._index.state()
+
+    def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
+        found = self._index.fields(names) if query == Query() else None
+        return super()._columns(query, names) if found is None else found
 
     def _catalogue(self, query: Query) -> Iterator[Record]:
         return query.apply(self._index.records())
@@ -292,9 +300,9 @@ class GC3PieRecords(RecordStore):
         )
 
 
-def _summary(id_: str, data: bytes) -> Any:
+def _summary(id_: str, data: bytes, templates: Templates | None = None) -> Summary:
     try:
-        return summary(data)
+        return summary(data, templates=templates)
     except LoadError as error:
         raise corrupt(id_, str(error).rstrip(".")) from error
 
@@ -302,5 +310,4 @@ def _summary(id_: str, data: bytes) -> Any:
 def _references(id_: str, data: bytes) -> tuple[str, ...]:
     if b"Q" not in data and b"P" not in data:  # the opcodes of persistent IDs
         return ()
-    references: tuple[str, ...] = _summary(id_, data).references
-    return references
+    return _summary(id_, data).references

@@ -36,8 +36,9 @@ from gc3store.directory_index import CatalogueIndex
 from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
+from gc3store.inspection.form import raw_attributes
 from gc3store.inspection.stream import run, transcribe
-from gc3store.inspection.summary import raw_attributes
+from gc3store.inspection.templates import Templates
 from gc3store.primitives import Draft, check_revision, not_found, reopened
 
 __all__ = ["GC3PieTable", "create_gc3pie_table", "is_gc3pie_table"]
@@ -271,10 +272,10 @@ class GC3PieTable(GC3PieRecords):
                     found[numbers[number]] = bytes(data or b"")
         return found
 
-    def _entry_of(self, id_: str) -> dict[str, Any] | None:
-        return self._entries([id_]).get(id_)
+    def _entry_of(self, id_: str, templates: Templates | None = None) -> dict[str, Any] | None:
+        return self._entries([id_], templates).get(id_)
 
-    def _entries(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _entries(self, ids: Sequence[str], templates: Templates | None = None) -> dict[str, dict[str, Any]]:
         """Return the catalogue entries of at most `_MANY` records."""
         table = self._table
         columns = [table.c[name] for name in (*_OWN, *self._extra)]
@@ -284,7 +285,7 @@ class GC3PieTable(GC3PieRecords):
             for number, data, state, *extra in connection.execute(
                 sa.select(*columns).where(table.c.id.in_(numbers))
             ):
-                entry = found[str(number)] = self._entry(str(number), bytes(data or b""))
+                entry = found[str(number)] = self._entry(str(number), bytes(data or b""), templates)
                 entry["columns"] = entry_of(
                     {name: _plain(value) for name, value in zip(self._extra, extra, strict=True)}
                 )
@@ -387,8 +388,9 @@ class _Index(CatalogueIndex):
 
     def _read_many(self, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         source = iter(ids)
+        templates = Templates()
         while part := builtins.list(islice(source, _MANY)):
-            found = self._store._entries(part)
+            found = self._store._entries(part, templates)
             yield from ((id_, found.get(id_)) for id_ in part)
 
     def _version(self) -> tuple[int, bool] | None:

@@ -24,15 +24,15 @@ They are columns like others: ``store.table(columns=["temperature", "job.outcome
 from __future__ import annotations
 
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
 from gc3store.inspection.values import Inert, Reference, attributes, class_path
-from gc3store.paths import MISSING, Path
+from gc3store.paths import MISSING, Path, evaluate
 
-__all__ = ["Job", "derived", "is_job"]
+__all__ = ["JOB_RUN", "Job", "derived", "is_job"]
 
 #: Exit codes above this are not the program's: GC3Pie uses them, with a signal of its own.
 _OWN_SIGNALS: Final = {
@@ -53,8 +53,8 @@ class Job:
 
     Parameters
     ----------
-    task : Inert
-        The task, inspected.
+    task : Inert or callable
+        The task, inspected; or what returns what a path leads to in it, `MISSING` if nowhere.
 
     Examples
     --------
@@ -66,15 +66,12 @@ class Job:
     ('exit code 1', True, 'localhost')
     """
 
-    def __init__(self, task: Inert) -> None:
-        self.task = task
-        self.execution: Any = attributes(task).get("execution")
+    def __init__(self, task: Inert | Callable[[str], Any]) -> None:
+        self._look = (lambda path: evaluate(path, task)) if isinstance(task, Inert) else task
 
     def _get(self, name: str) -> Any:
-        try:
-            return getattr(self.execution, name)
-        except AttributeError:
-            return None
+        found = self._look(f"execution.{name}")
+        return None if found is MISSING else found
 
     @property
     def state(self) -> str | None:
@@ -127,8 +124,8 @@ class Job:
     def message(self) -> str | None:
         """The last entry of its history that says more than that its state has changed."""
         try:
-            texts = [entry[0] for entry in self._get("history").messages]
-        except (AttributeError, IndexError, TypeError):
+            texts = [entry[0] for entry in self._get("history.messages")]
+        except (IndexError, TypeError):
             return None
         telling = [t for t in texts if isinstance(t, str) and not t.startswith(_ROUTINE)]
         return telling[-1] if telling else None
@@ -187,39 +184,47 @@ class Job:
     @property
     def children(self) -> list[str]:
         """The IDs of its tasks, where it is a collection of tasks."""
-        tasks = attributes(self.task).get("tasks")
+        tasks = self._look("tasks")
         return [task.id for task in tasks if isinstance(task, Reference)] if isinstance(tasks, list) else []
 
 
 def is_job(value: Any) -> bool:
     """Whether an inert value is a GC3Pie task: an object with an ``execution`` that is a ``gc3libs.Run``."""
-    if not isinstance(value, Inert):
-        return False
-    execution = attributes(value).get("execution")
-    return class_path(execution) == "gc3libs.Run"
+    return isinstance(value, Inert) and class_path(attributes(value).get("execution")) == JOB_RUN
 
+
+#: The class of what a task has for its ``execution``.
+JOB_RUN: Final = "gc3libs.Run"
 
 _FIELDS: Final = frozenset(
     "state exitcode signal returncode failed outcome message resource submitted started ended duration".split()  # noqa: SIM905
 )
 
 
-def derived(value: Any, path: Path) -> Any:
-    """Return what a path means that GC3Pie has a property for, or this module; else `MISSING`."""
-    names = [key for sort, key in path.steps if sort == "."]
-    if len(names) != len(path.steps) or len(names) < 2 or not is_job(value):
+def derived(look: Callable[[str], Any], path: Path) -> Any:
+    """Return what a path means that GC3Pie has a property for, or this module; else `MISSING`.
+
+    Parameters
+    ----------
+    look : callable
+        Returns what another path leads to in the same task.
+    path : Path
+        The path.
+    """
+    names = [str(key) for sort, key in path.steps if sort == "."]
+    if len(names) != len(path.steps) or len(names) < 2:
         return MISSING
-    job = Job(value)
+    job = Job(look)
     if names == ["execution", "returncode"]:
         return job.returncode
     if names[0] != "job":
         return MISSING
     if len(names) == 2 and names[1] in _FIELDS:
-        return getattr(job, str(names[1]))
+        return getattr(job, names[1])
     if names == ["job", "children"]:
         return len(job.children)
     if len(names) == 3 and names[1] == "time":
-        return job.durations.get(str(names[2]))
+        return job.durations.get(names[2])
     return MISSING
 
 

@@ -11,22 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gc3store.inspection.nodes import CALL, DICT, NEW, PAIRS, PERSISTENT, STATE, Node
-from gc3store.inspection.standard import callee
+from gc3store.inspection.form import Form, raw_class
+from gc3store.inspection.nodes import PERSISTENT, Node
 from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.templates import Glance, Templates
 from gc3store.inspection.tree import persistent_text
+from gc3store.paths import parse
 
-__all__ = ["Summary", "raw_attributes", "raw_class", "summary"]
-
-_FACTORIES: Final = frozenset(
-    {
-        "copyreg.__newobj__",
-        "copyreg.__newobj_ex__",
-        "gc3store.persistable.new",
-        "gc3store.persistable.construct",
-        "copyreg._reconstructor",
-    }
-)
+__all__ = ["Summary", "summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +40,32 @@ class Summary:
     references: tuple[str, ...]
 
 
-def summary(stream: bytes | bytearray | memoryview, buffers: Iterable[Any] | None = None) -> Summary:
+def summary(
+    stream: bytes | bytearray | memoryview,
+    buffers: Iterable[Any] | None = None,
+    *,
+    templates: Templates | None = None,
+) -> Summary:
     """Return class, job state and references of a pickle's root object.
+
+    Parameters
+    ----------
+    stream : bytes-like
+        The pickle.
+    buffers : iterable of buffers, optional
+        Its out-of-band buffers.
+    templates : Templates, optional
+        Those of similar streams, where there are many.
 
     Raises
     ------
     CorruptRecordError, InspectionError
         As `gc3store.inspection.read`.
     """
+    if templates is not None and buffers is None:
+        glance = templates.match(stream)
+        if glance is not None:  # then it has no persistent IDs
+            return Summary(raw_class(glance.form.root), _job_state(glance), ())
     transcript = transcribe(stream, buffers)
     references: dict[str, None] = {}
     if b"K\x0b\x87Q" in transcript.body:  # there may be persistent IDs
@@ -70,67 +80,19 @@ def summary(stream: bytes | bytearray | memoryview, buffers: Iterable[Any] | Non
         root = run(transcript, observe=observe)
     else:
         root = run(transcript)
-    return Summary(raw_class(root), _job_state(root), tuple(references))
+    if templates is not None and buffers is None:
+        templates.learn(stream)
+    return Summary(raw_class(root), _job_state(Glance(Form(root))), tuple(references))
 
 
-def raw_class(raw: Any) -> str:
-    """Return the class of what a stream makes, before it is converted."""
-    kind = type(raw)
-    if kind is not list:
-        return "" if raw is None else f"builtins.{kind.__name__}"
-    if raw[2] in (CALL, NEW):
-        name = callee(raw[0])
-        if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
-            return callee(raw[1][0])
-        return name
-    return _BUILTIN.get(raw[2], "")
+_STATES: Final = tuple(
+    parse(path).steps for path in ("execution.state", "execution._state", "state", "_state")
+)
 
 
-_BUILTIN: Final = {
-    1: "builtins.dict",
-    2: "builtins.set",
-    3: "builtins.frozenset",
-    13: "builtins.bytes",
-    19: "builtins.list",
-}
-
-
-def raw_attributes(raw: Any) -> dict[str, Any]:
-    """Return an object's attributes, or a dictionary's items with text keys, before they are converted."""
-    found: dict[str, Any] = {}
-    if type(raw) is not list:
-        return found
-    if raw[2] == DICT:
-        _pairs(raw, found)
-        return found
-    for chunk in raw[3:]:
-        if type(chunk) is list and chunk[2] == STATE:
-            state = chunk[0]
-            for part in state if type(state) is tuple and len(state) == 2 else (state,):
-                if type(part) is list and part[2] == DICT:
-                    _pairs(part, found)
-    return found
-
-
-def _pairs(raw: Node, found: dict[str, Any]) -> None:
-    if raw[0] is not None:
-        _flat(raw[0], found)
-    for chunk in raw[3:]:
-        if type(chunk) is list and chunk[2] == PAIRS:
-            _flat(chunk[0], found)
-
-
-def _flat(flat: tuple[Any, ...], found: dict[str, Any]) -> None:
-    items = iter(flat)
-    found.update([pair for pair in zip(items, items, strict=False) if type(pair[0]) is str])
-
-
-def _job_state(root: Any) -> str | None:
-    own = raw_attributes(root)
-    execution = raw_attributes(own.get("execution"))
-    for names in (execution, own):
-        for key in ("state", "_state"):
-            value = names.get(key)
-            if type(value) is str:
-                return value
+def _job_state(glance: Glance) -> str | None:
+    for steps in _STATES:
+        value = glance.get(steps)
+        if type(value) is str:
+            return value
     return None

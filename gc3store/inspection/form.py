@@ -1,0 +1,185 @@
+"""What a stream makes, before it is converted: classes, attributes and paths in it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gc3store.inspection import arrays, frames
+from gc3store.inspection.containers import CONTAINERS
+from gc3store.inspection.nodes import CALL, DICT, LIST, NEW, PAIRS, PERSISTENT, STATE, Node
+from gc3store.inspection.standard import VALUES, callee
+from gc3store.paths import MISSING
+
+__all__ = ["Form", "Steps", "raw_attributes", "raw_class"]
+
+_FACTORIES: Final = frozenset(
+    {
+        "copyreg.__newobj__",
+        "copyreg.__newobj_ex__",
+        "gc3store.persistable.new",
+        "gc3store.persistable.construct",
+        "copyreg._reconstructor",
+    }
+)
+
+
+Steps = tuple[tuple[str, Any], ...]  #: those of a `gc3store.paths.Path`
+
+
+class Form:
+    """What a stream makes, before it is converted, and what was found in it.
+
+    Attributes
+    ----------
+    root : Any
+        Constants, tuples and nodes.
+    large : set of int
+        Which parts turned out to be large; see `gc3store.inspection.templates`.
+    """
+
+    __slots__ = ("_attributes", "_found", "large", "root")
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.large: set[int] = set()
+        self._attributes: dict[int, dict[str, Any]] = {}
+        self._found: dict[Steps, tuple[Any, int, bool]] = {}
+
+    def attributes(self, raw: Any) -> dict[str, Any]:
+        """Return an object's attributes or a dictionary's items, as `raw_attributes` does."""
+        names = self._attributes.get(id(raw))
+        if names is None:
+            names = self._attributes[id(raw)] = raw_attributes(raw)
+        return names
+
+    def find(self, steps: Steps) -> tuple[Any, int, bool]:
+        """Return what a path leads to, how many of its steps could be taken, and whether there may be more.
+
+        There may be more where attributes and items are known only once the value is converted.
+        """
+        found = self._found.get(steps)
+        if found is None:
+            raw, taken, more = self.root, 0, False
+            for sort, key in steps:
+                below = self._attribute(raw, key) if sort == "." else self._item(raw, key)
+                if below is MISSING:
+                    more = not _is_complete(raw, sort, key)
+                    break
+                raw = below
+                taken += 1
+            found = self._found[steps] = (raw, taken, more)
+        return found
+
+    def _attribute(self, raw: Any, name: str) -> Any:
+        if type(raw) is not list:
+            return MISSING
+        names = self.attributes(raw)
+        found = names.get(name, MISSING)
+        return found if found is not MISSING or raw[2] == DICT else names.get(f"_{name}", MISSING)
+
+    def _item(self, raw: Any, key: Any) -> Any:
+        items: tuple[Any, ...] = ()
+        if type(raw) is tuple:
+            items = raw
+        elif type(raw) is list and raw[2] == DICT and type(key) is str:
+            return self.attributes(raw).get(key, MISSING)
+        elif type(raw) is list and raw[2] == LIST and not _is_changed(raw):
+            items = (*(raw[0] or ()), *raw[3:])
+        return items[key] if type(key) is int and -len(items) <= key < len(items) else MISSING
+
+
+def _is_changed(node: Node) -> bool:
+    """Whether more than appending was done to a list."""
+    return any(type(c) is list and c[2] >= STATE for c in node[3:])
+
+
+def _is_complete(raw: Any, sort: str, key: Any) -> bool:
+    """Whether what is not found in `raw` is not in what it is converted to either."""
+    if type(raw) is tuple:
+        return sort == "." or type(key) is int
+    if type(raw) is not list:
+        return True
+    if raw[2] == DICT:
+        plain = all(type(c) is list and c[2] == PAIRS for c in raw[3:])
+        return plain and (sort == "." or type(key) is str)
+    if raw[2] == LIST:
+        return not _is_changed(raw) and (sort == "." or type(key) is int)
+    # An instance of a class that has no meaning of its own, made without arguments, with attributes only.
+    return sort == "." and _is_instance(raw) and all(_is_state(chunk) for chunk in raw[3:])
+
+
+def _is_instance(raw: Node) -> bool:
+    if raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple:
+        return False
+    name = callee(raw[0])
+    if name in _FACTORIES:
+        arguments = raw[1][1:] if name != "copyreg._reconstructor" else raw[1][2:]
+        if arguments != () and arguments != (None,):
+            return False
+        name = raw_class(raw)
+    elif raw[2] == CALL or raw[1] != ():
+        return False
+    return bool(name) and not any(name in values for values in _CONVERTED)
+
+
+_CONVERTED: Final = (VALUES, CONTAINERS, arrays.VALUES, frames.VALUES)
+
+
+def _is_state(chunk: Any) -> bool:
+    if type(chunk) is not list or chunk[2] != STATE:
+        return False
+    state = chunk[0]
+    parts = state if type(state) is tuple and len(state) == 2 else (state,)
+    return all(type(p) is not tuple and (type(p) is not list or p[2] in (DICT, PERSISTENT)) for p in parts)
+
+
+def raw_class(raw: Any) -> str:
+    """Return the class of what a stream makes, before it is converted."""
+    kind = type(raw)
+    if kind is not list:
+        return "" if raw is None else f"builtins.{kind.__name__}"
+    if raw[2] in (CALL, NEW):
+        name = callee(raw[0])
+        if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
+            return callee(raw[1][0])
+        return name
+    return _BUILTIN.get(raw[2], "")
+
+
+_BUILTIN: Final = {
+    1: "builtins.dict",
+    2: "builtins.set",
+    3: "builtins.frozenset",
+    13: "builtins.bytes",
+    19: "builtins.list",
+}
+
+
+def raw_attributes(raw: Any) -> dict[str, Any]:
+    """Return an object's attributes, or a dictionary's items with text keys, before they are converted."""
+    found: dict[str, Any] = {}
+    if type(raw) is not list:
+        return found
+    if raw[2] == DICT:
+        _pairs(raw, found)
+        return found
+    for chunk in raw[3:]:
+        if type(chunk) is list and chunk[2] == STATE:
+            state = chunk[0]
+            for part in state if type(state) is tuple and len(state) == 2 else (state,):
+                if type(part) is list and part[2] == DICT:
+                    _pairs(part, found)
+    return found
+
+
+def _pairs(raw: Node, found: dict[str, Any]) -> None:
+    if raw[0] is not None:
+        _flat(raw[0], found)
+    for chunk in raw[3:]:
+        if type(chunk) is list and chunk[2] == PAIRS:
+            _flat(chunk[0], found)
+
+
+def _flat(flat: tuple[Any, ...], found: dict[str, Any]) -> None:
+    items = iter(flat)
+    found.update([pair for pair in zip(items, items, strict=False) if type(pair[0]) is str])
