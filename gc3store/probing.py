@@ -135,6 +135,7 @@ class Probe:
 
     def value(self, raw: Any) -> Any:
         """Return what a part of the form means."""
+        raw = self._glance.constant(raw)
         if type(raw) is not list and type(raw) is not tuple:
             return raw
         found = self._converted.get(id(raw), MISSING)

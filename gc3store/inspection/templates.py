@@ -68,7 +68,7 @@ _FRAME: Final = 0x95
 _LARGE_BYTES: Final = 1024  # byte strings from here on are not copied by the ordinary reader
 
 #: So much of the end of a stream is compared first: memo indices differ there, if anywhere before.
-_TAIL: Final = 128
+_TAIL: Final = 512
 
 _double = struct.Struct(">d").unpack_from
 _from_bytes = int.from_bytes
