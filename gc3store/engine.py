@@ -135,7 +135,7 @@ class RecordStore(Exporting, Filling):
             if left := [r for r in referrers if r not in going]:
                 shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
                 warnings.warn(
-                    f"{id_} is being removed, and {shown} will refer to nothing.",
+                    f"{id_} is being removed, and {shown} will refer to what is gone.",
                     DanglingReferenceWarning,
                     stacklevel=4,
                 )

@@ -152,7 +152,7 @@ def test_gc3pie_jobs_without_gc3pie(copy, tmp_path):
 
 def check_gc3pie_jobs(notebook, *, gc3pie):
     # Both stores are listed.
-    for piece in ("files.table(", "table.table(columns"):
+    for piece in ("files.table(", "database.table(columns"):
         (html,) = notebook.shown(piece, "text/html")
         assert html.count("ising.IsingRun") == 20
         assert html.count("ising.TemperatureSweep") == 2

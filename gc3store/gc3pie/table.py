@@ -33,22 +33,18 @@ from sqlalchemy.engine import URL
 from gc3store.catalogue import columns_from_entry
 from gc3store.columns import entry_of, merged, plain
 from gc3store.directory_index import CatalogueIndex
-from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.errors import OptionError
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.form import raw_attributes
 from gc3store.inspection.stream import run, transcribe
 from gc3store.inspection.templates import Templates
 from gc3store.primitives import Draft, check_revision, not_found, reopened
+from gc3store.sql.backend import backend_for
+from gc3store.sql.url import parse, shown, without
 
 __all__ = ["GC3PieTable", "create_gc3pie_table", "is_gc3pie_table"]
 
-#: Drivers that this package asks for, where a URL names none: GC3Pie's URLs do not.
-_DRIVERS = {
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
 _OWN = ("id", "data", "state")
 #: As for directories: what changed less than this ago may change again unseen, in nanoseconds.
 _SETTLED = 2_000_000_000
@@ -86,8 +82,7 @@ def create_gc3pie_table(place: str, name: str | None, columns: Sequence[sa.Colum
     columns : sequence of Column
         What it has besides `id`, `data` and `state`.
     """
-    place, _, fragment = place.partition("#table=")
-    url = sa.engine.make_url(place)
+    url, fragment = parse(place)
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool) if _is_sqlite(url) else _engine(url)
     with engine.begin() as connection:
         inspector = sa.inspect(connection)
@@ -144,20 +139,13 @@ class GC3PieTable(GC3PieRecords):
         timeout: float = 30.0,
         columns: Mapping[str, Any] | None = None,
     ) -> None:
-        self._sa_url = url = sa.engine.make_url(url)
-        super().__init__(
-            url.render_as_string(hide_password=True),
-            durable=durable,
-            read_only=read_only,
-            trust=trust,
-            columns=columns,
-        )
+        self._sa_url = url = parse(url)[0] if isinstance(url, str) else url
+        super().__init__(shown(url), durable=durable, read_only=read_only, trust=trust, columns=columns)
+        self._backend = backend_for(url, durable=durable, read_only=read_only, timeout=timeout)
         self._table_name = table_name
         self._timeout = timeout
         self._path = os.path.abspath(url.database or "") if _is_sqlite(url) else None
-        place = (
-            f"{url.set(password=None, database=self._path or url.database).render_as_string()}#{table_name}"
-        )
+        place = f"{shown(without(self._absolute_url()))}#{table_name}"
         self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, place))
         self._engine = _engine(url, timeout=timeout)
         self._writer: Any = None
@@ -174,12 +162,14 @@ class GC3PieTable(GC3PieRecords):
                 )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        url = self._sa_url.set(database=self._path or self._sa_url.database)
+        url = self._absolute_url()
         return reopened, (type(self), url.render_as_string(hide_password=False), self._options())
 
     def _reduce_for_payload(self) -> Any:
-        url = self._sa_url.set(password=None, database=self._path or self._sa_url.database)
-        return reopened, (type(self), url.render_as_string(), self._options())
+        return reopened, (type(self), without(self._absolute_url()).render_as_string(), self._options())
+
+    def _absolute_url(self) -> URL:
+        return self._sa_url.set(database=self._path or self._sa_url.database)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -250,10 +240,12 @@ class GC3PieTable(GC3PieRecords):
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            raise _translate(self.url or "", error.orig or error, self._timeout) from error
-        except (sqlite3.Error, sa.exc.NoSuchTableError) as error:
-            raise _translate(self.url or "", error, self._timeout) from error
+        except sa.exc.NoSuchTableError as error:
+            raise self._backend.unavailable(error) from error
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            theirs: Any = getattr(error, "orig", None) or error
+            cause = None if self._backend.shows_secrets(error) else error
+            raise self._backend.translate(theirs, writing=self._writer is not None) from cause
 
     # Reading.
 
@@ -429,8 +421,7 @@ def _is_sqlite(url: URL) -> bool:
 def _engine(url: URL, timeout: float = 30.0, *, write: bool = False) -> sa.Engine:
     """Return an engine that opens a connection when asked and closes it when given back."""
     if not _is_sqlite(url):
-        driver = _DRIVERS.get(url.drivername, url.drivername)
-        return sa.create_engine(url.set(drivername=driver), poolclass=sa.pool.NullPool)
+        return sa.create_engine(url, poolclass=sa.pool.NullPool)
     path = os.path.abspath(url.database or "")
     return sa.create_engine(
         "sqlite://", creator=_opener(path, timeout, write), poolclass=sa.pool.NullPool, isolation_level=None
@@ -467,18 +458,3 @@ def _is_idle_wal(path: str) -> bool:
     except OSError:
         return False
     return head[18:20] == b"\x02\x02" and not os.path.exists(path + "-wal")
-
-
-def _translate(where: str, error: BaseException, timeout: float) -> StoreError:
-    text = str(error)
-    if "full" in text:
-        return StoreFullError(
-            f"There is no space left for {where}; what was stored is intact. Make room and try again."
-        )
-    if "readonly" in text or "read-only" in text or "denied" in text:
-        return ReadOnlyError(f"{where} cannot be written: you lack the permission.")
-    if "locked" in text or "busy" in text:
-        return StoreUnavailableError(
-            f"{where} was busy for more than {timeout:g} seconds; try again, or open it with a longer timeout."
-        )
-    return StoreUnavailableError(f"{where} cannot be used: {text}.")

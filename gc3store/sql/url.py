@@ -69,8 +69,13 @@ def _kinds() -> str:
 
 
 def without(url: URL, names: tuple[str, ...] = _SECRET) -> URL:
-    """Return `url` without password and secret parameters."""
-    return url.set(password=None).difference_update_query(names)
+    """Return `url` without password and secret parameters.
+
+    >>> without(parse("postgresql://ann:secret@db.example.org/jobs")[0]).render_as_string()
+    'postgresql+psycopg://ann@db.example.org/jobs'
+    """
+    plain = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return plain.difference_update_query(names)
 
 
 def shown(url: URL, scheme: str | None = None) -> str:

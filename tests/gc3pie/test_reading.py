@@ -11,6 +11,7 @@ import pytest
 from gc3store import make_store
 from gc3store.errors import CorruptRecordError, DanglingReferenceError, NotSupportedError, ObjectNotFoundError
 from gc3store.gc3pie.directory import GC3PieDirectory
+from gc3store.gc3pie.table import GC3PieTable
 
 LOOK = """
 import sys
@@ -285,3 +286,10 @@ def test_many_records_are_remembered_outside_the_store(samples, monkeypatch):
     assert again.facets("state") == {"TERMINATED": 600}
     assert calls == []
     assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_a_table_has_one_address_and_one_identity_however_it_is_opened(samples, monkeypatch):
+    monkeypatch.chdir(samples)
+    stores = [make_store("jobs.db"), make_store("sqlite:///jobs.db"), GC3PieTable("sqlite:///jobs.db")]
+    assert [store.url for store in stores] == [f"sqlite:///{samples}/jobs.db", *["sqlite:///jobs.db"] * 2]
+    assert len({store.uuid for store in stores}) == 1

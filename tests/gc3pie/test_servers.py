@@ -5,12 +5,13 @@ import secrets
 import shutil
 import sqlite3
 import subprocess
+import traceback
 
 import pytest
 import sqlalchemy as sa
 
 from gc3store import make_store
-from gc3store.errors import ConflictError
+from gc3store.errors import ConflictError, StoreUnavailableError
 from gc3store.gc3pie.table import GC3PieTable, create_gc3pie_table
 
 pytestmark = pytest.mark.server
@@ -87,3 +88,22 @@ def test_in_place_on_a_server(table, samples):
         raise ZeroDivisionError
     store.remove(id_)
     assert len(other) == 23
+
+
+def test_a_password_among_the_parameters_is_not_shown_either(table):
+    """Neither by the store, nor by its errors, nor by an object that holds the store."""
+    user, _, rest = table.partition("://")[2].partition(":")
+    password, _, place = rest.partition("@")
+    store = make_store(f"{table.partition(':')[0]}://{user}@{place}?password={password}")
+    assert type(store) is GC3PieTable
+    assert len(store) == 23
+    id_ = store.save({"where": store})
+    assert password.encode() not in store.export(id_)
+    if table.startswith("mysql"):  # PostgreSQL may trust whoever comes from this machine
+        with pytest.raises(StoreUnavailableError, match="does not let this user in"):
+            GC3PieTable(f"mysql://{user}:wr0ng-pass@{place}")
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE store")
+    with pytest.raises(StoreUnavailableError) as caught:
+        store.load("47")
+    assert password not in repr(store) + store.url + "".join(traceback.format_exception(caught.value))

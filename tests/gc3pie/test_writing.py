@@ -95,7 +95,7 @@ def test_replacing_and_removing(sample):
     store.replace(run_id, run)
     assert run.persistent_id == run_id
     assert make_store(sample.path).load(run_id).temperature == 9.0
-    with pytest.warns(UserWarning, match="will refer to nothing"):
+    with pytest.warns(UserWarning, match="will refer to what is gone"):
         store.remove(run_id)
     assert run_id not in store
     assert not hasattr(run, "persistent_id")

@@ -323,7 +323,7 @@ class TestRemove:
             warnings.simplefilter("default")
             stored.ok(f"%store_remove {id_}")
         captured = capsys.readouterr()
-        assert "\nNote: Run.2 is being removed, and Sweep.1 will refer to nothing.\n" in captured.out
+        assert "\nNote: Run.2 is being removed, and Sweep.1 will refer to what is gone.\n" in captured.out
         assert captured.err == ""
 
 
