@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from gc3store.errors import InvalidQueryError, UsageError
@@ -146,6 +146,15 @@ def _milliseconds(when: datetime | None) -> int | None:
     return None if when is None else round(when.timestamp() * 1000)
 
 
+def _own(value: Any, limit: int) -> Any:
+    # Of a user column; a number of milliseconds would look like any other number there.
+    return (
+        f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        if isinstance(value, datetime)
+        else value_of(value, limit)
+    )
+
+
 def row(record: Record, columns: Iterable[str], limit: int = MAX_TEXT) -> list[Any]:
     """Return an entry of the catalogue as the front end takes it, with the store's own `columns` last."""
     return [
@@ -159,7 +168,7 @@ def row(record: Record, columns: Iterable[str], limit: int = MAX_TEXT) -> list[A
         _milliseconds(record.modified),
         record.revision,
         None if record.error is None else clip(redact(record.error), limit),
-        *(value_of(record.columns.get(name), limit) for name in columns),
+        *(_own(record.columns.get(name), limit) for name in columns),
     ]
 
 

@@ -945,6 +945,52 @@ def test_24_columns_that_nobody_resized_fit(small, screenshot):
         front.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_24_user_columns_are_columns_like_others(lab, screenshot):
+    code = """
+import gc3store, tempfile
+class Run:
+    def __init__(self, temperature):
+        self.temperature, self.energy = temperature, -2 / (1 + temperature)
+        self.kind = "hot" if temperature > 2 else None
+columns = {name: name for name in ("temperature", "energy", "kind")}
+jobs = gc3store.make_store("sqlite:///" + tempfile.mkdtemp() + "/jobs.db", columns=columns)
+jobs.save_many([Run(n / 10) for n in range(1, 31)])
+widget = gc3store.browse(jobs)
+widget
+"""
+    front = shown(lab, code)
+    assert headers(front) == [
+        "name",
+        "id",
+        "cls",
+        "state",
+        "temperature",
+        "energy",
+        "kind",
+        "size",
+        "modified",
+        "tags",
+    ]
+    expect(row(front, 0).locator(".number").first).to_have_text("0.1")
+    expect(row(front, 0)).to_contain_text("-1.81818")
+    front.locator("[data-key=energy]").click()
+    until(lambda: front.value("widget.order") == "energy")
+    front.locator("[data-key=energy]").click()
+    until(lambda: ids(front)[0] == "Run.30")
+    front.locator(".search input").fill("temperature:>2.5 kind:hot")
+    expect(status(front)).to_have_text("5 of 30")
+    row(front, 0).click()
+    details = front.locator(".details")
+    expect(details).to_contain_text("temperature")
+    expect(details).to_contain_text("-0.5")
+    screenshot(front, "user-columns")
+    assert list(front.value("list(widget.table().columns)"))[-3:] == ["temperature", "energy", "kind"]
+    front.locator(".bar").get_by_role("button", name="Columns").click()
+    front.locator(".menu label", has_text="kind").click()
+    press(front, "Escape")
+    assert "kind" not in headers(front)
+
+
 def test_24_times_and_sizes_read_well(small):
     front = small
     cell = row(front, 0).locator(".of-modified time")

@@ -3,7 +3,7 @@
 import { Actions } from "./actions.ts";
 import { Channel, Latest, type Model, Refusal, type Reply } from "./channel.ts";
 import { Chips } from "./chips.ts";
-import { arrange, type Column, moved, nextOrder, toSave } from "./columns.ts";
+import { arrange, type Column, lookAt, moved, nextOrder, toSave } from "./columns.ts";
 import { Details } from "./details.ts";
 import { button, fill, h, icon, set } from "./dom.ts";
 import { grouped, humanSize, plain } from "./format.ts";
@@ -105,6 +105,7 @@ export class App implements GridHost {
       labels: this.setup.offers.label,
       metadata: this.setup.offers.metadata || this.setup.offers.detail,
       inspect: this.setup.offers.inspect,
+      columns: this.setup.columns,
     });
     this.grid = new Grid(this, new Rows(this.question), `Objects in ${plain(this.setup.store)}`);
     this.pill = button("", { cls: "pill", icon: "refresh" }, () => {
@@ -242,6 +243,10 @@ export class App implements GridHost {
     } else if (!options.keep) {
       grid.focus = 0;
       grid.scroll.to(0);
+    }
+    if (lookAt(this.columns, rows.values())) {
+      this.columns = [...this.columns];
+      grid.drawHead(this.question.order);
     }
     grid.show(rows);
     grid.render();

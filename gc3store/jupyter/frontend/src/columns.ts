@@ -14,6 +14,8 @@ export interface Column {
   shown: boolean;
   /** Place among the store's own columns, for those. */
   readonly own?: number;
+  /** Whether all that was seen in it are numbers. */
+  numeric?: boolean;
 }
 
 export type Saved = [key: string, width: number, shown: boolean][];
@@ -32,22 +34,23 @@ const STANDARD: [key: string, label: string, natural: number, least: number, sho
 
 export const NARROWEST = 40;
 const WIDEST_NAME = 320;
+const BEFORE_OWN = 4;
 const NUMBERS = new Set(["size", "revision"]);
 const LIMITED = new Set(["id", "cls"]); // all that a store without metadata has
 
 /** The columns of a store in the order and width last used; what is new comes last. */
 export function arrange(saved: Saved, own: string[], metadata: boolean): Column[] {
-  const columns: Column[] = [
-    ...STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, natural, least, shown]) => ({
-      key,
-      label,
-      width: 0,
-      natural,
-      least,
-      shown,
-    })),
-    ...own.map((key, i) => ({ key, label: key, width: 0, natural: 100, least: 60, shown: true, own: i })),
-  ];
+  const standard = STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, natural, least, shown]) => ({
+    key,
+    label,
+    width: 0,
+    natural,
+    least,
+    shown,
+  }));
+  const users = own.map((key, i) => ({ key, label: key, width: 0, natural: 96, least: 76, shown: true, own: i }));
+  // What the user asked to be recorded is next to what it is about.
+  const columns: Column[] = [...standard.slice(0, BEFORE_OWN), ...users, ...standard.slice(BEFORE_OWN)];
   const places = new Map(saved.map(([key], i) => [key, i]));
   for (const [key, width, shown] of saved) {
     const column = columns.find((it) => it.key === key);
@@ -100,7 +103,22 @@ export function nextOrder(order: string, key: string): string {
 }
 
 export function isNumber(column: Column): boolean {
-  return NUMBERS.has(column.key);
+  return column.own === undefined ? NUMBERS.has(column.key) : column.numeric === true;
+}
+
+/** Note which of the store's own columns hold numbers; tells whether that is news. */
+export function lookAt(columns: Column[], rows: Iterable<Row>): boolean {
+  let news = false;
+  const seen = [...rows];
+  for (const column of columns) {
+    if (column.own === undefined) continue;
+    const values = seen.map((row) => row.columns[column.own!]).filter((value) => value !== null && value !== undefined);
+    const numeric = values.length > 0 && values.every((value) => typeof value === "number");
+    if (values.length === 0 || numeric === (column.numeric ?? false)) continue;
+    column.numeric = numeric;
+    news = true;
+  }
+  return news;
 }
 
 export function stateTone(state: string): string {
@@ -140,6 +158,9 @@ export function cell(row: Row, column: Column, words: readonly string[], now: nu
   }
 }
 
-function own(value: unknown): Node[] {
-  return value === null || value === undefined ? [] : [text(String(value))];
+/** A value of one of the store's own columns. */
+export function own(value: unknown): Node[] {
+  if (value === null || value === undefined) return [];
+  if (typeof value !== "number") return [text(String(value))];
+  return [h("span", { title: String(value) }, Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6))))];
 }

@@ -1,6 +1,6 @@
 // The details of one object, from what the store keeps beside it.
 
-import { stateTone } from "./columns.ts";
+import { own, stateTone } from "./columns.ts";
 import { type Reply } from "./channel.ts";
 import { button, copy, fill, h, icon, text } from "./dom.ts";
 import { ago, grouped, humanSize, moment, plain, plainLines } from "./format.ts";
@@ -21,6 +21,8 @@ export interface DetailsHost {
   readonly labels: boolean;
   readonly metadata: boolean;
   readonly inspect: boolean;
+  /** The store's own columns. */
+  readonly columns: readonly string[];
 }
 
 const ORIGIN: Record<string, string> = {
@@ -70,6 +72,7 @@ export class Details {
       ["First saved", row.created === row.modified ? null : when(row.created)],
       ["Revision", row.revision > 1 && this.host.metadata ? String(row.revision) : null],
       ["Tags", this.host.labels ? this.tags(row) : null],
+      ...this.host.columns.map((name, i): [string, Node | null] => [plain(name), own(row.columns[i])[0] ?? null]),
     ];
     fill(
       this.element,

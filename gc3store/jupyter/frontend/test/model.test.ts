@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { arrange, fitted, moved, nextOrder, toSave } from "../src/columns.ts";
+import { arrange, fitted, isNumber, lookAt, moved, nextOrder, toSave } from "../src/columns.ts";
 import { type Row, Rows } from "../src/rows.ts";
 import { Selection } from "../src/selection.ts";
 
@@ -98,6 +98,18 @@ test("columns come back as they were left; what is new comes last", () => {
   assert.ok(arrange(toSave(first).map(([key, width]) => [key, width, false]), [], true).some((it) => it.shown));
   assert.deepEqual(arrange([], [], false).map((it) => it.key), ["id", "cls"]);
   assert.equal(moved(first, "name", null).at(-1)!.key, "name");
+});
+
+test("the store's own columns stand beside the state, and are numbers if all that is seen are", () => {
+  const columns = arrange([], ["energy", "kind"], true);
+  assert.deepEqual(columns.slice(3, 7).map((it) => it.key), ["state", "energy", "kind", "size"]);
+  const row = (...own: unknown[]): Row => ({ columns: own }) as unknown as Row;
+  assert.ok(!lookAt(columns, [row(null, null)]));
+  assert.ok(lookAt(columns, [row(1.5, "a"), row(null, "b")]));
+  assert.deepEqual([isNumber(columns[4]!), isNumber(columns[5]!)], [true, false]);
+  assert.ok(!lookAt(columns, [row(2, null)]));
+  assert.ok(lookAt(columns, [row("two", null)]));
+  assert.ok(!isNumber(columns[4]!));
 });
 
 test("columns that nobody resized fit into the table", () => {
