@@ -972,7 +972,7 @@ widget
         "tags",
     ]
     expect(row(front, 0).locator(".number").first).to_have_text("0.1")
-    expect(row(front, 0)).to_contain_text("-1.81818")
+    expect(row(front, 0)).to_contain_text("-1.8182")
     front.locator("[data-key=energy]").click()
     until(lambda: front.value("widget.order") == "energy")
     front.locator("[data-key=energy]").click()

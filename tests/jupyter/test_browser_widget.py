@@ -191,6 +191,25 @@ def test_in_terminal_ipython(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("form", ["html", "markdown"])
+def test_in_an_exported_notebook(tmp_path, form):
+    """As Jupyter saves it, without the states of widgets; GitHub shows the same output as HTML."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    nbconvert = pytest.importorskip("nbconvert")
+    code = (
+        f"import gc3store\nstore = gc3store.make_store('sqlite:///{tmp_path}/jobs.db')\n"
+        "store.save([1, 2], name='a pair')\ngc3store.browse(store)"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    notebook.metadata.pop("widgets", None)
+    exporter = nbconvert.HTMLExporter() if form == "html" else nbconvert.MarkdownExporter()
+    text, _ = exporter.from_notebook_node(notebook)
+    assert "<table" in text
+    assert "a pair" in text
+    assert "1 object" in text
+
+
 def test_copied_code_is_a_magic_that_does_the_same(shell, monkeypatch):
     """Where the magics use the same store, the browser shows magics, and they replay."""
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)

@@ -48,7 +48,10 @@ export function arrange(saved: Saved, own: string[], metadata: boolean): Column[
     least,
     shown,
   }));
-  const users = own.map((key, i) => ({ key, label: key, width: 0, natural: 96, least: 76, shown: true, own: i }));
+  const users = own.map((key, i) => {
+    const natural = Math.min(160, Math.max(84, 34 + 8 * key.length)); // the name, and an arrow
+    return { key, label: key, width: 0, natural, least: natural, shown: true, own: i };
+  });
   // What the user asked to be recorded is next to what it is about.
   const columns: Column[] = [...standard.slice(0, BEFORE_OWN), ...users, ...standard.slice(BEFORE_OWN)];
   const places = new Map(saved.map(([key], i) => [key, i]));
@@ -162,5 +165,5 @@ export function cell(row: Row, column: Column, words: readonly string[], now: nu
 export function own(value: unknown): Node[] {
   if (value === null || value === undefined) return [];
   if (typeof value !== "number") return [text(String(value))];
-  return [h("span", { title: String(value) }, Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6))))];
+  return [h("span", { title: String(value) }, Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(5))))];
 }

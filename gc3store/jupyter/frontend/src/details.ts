@@ -25,16 +25,18 @@ export interface DetailsHost {
   readonly columns: readonly string[];
 }
 
+/** What an origin tells, in the order in which one asks. */
 const ORIGIN: Record<string, string> = {
   notebook: "Notebook",
   cell: "Cell",
+  source: "Source",
   user: "User",
   host: "Host",
   time: "Time",
   python: "Python",
   packages: "Packages",
-  source: "Source",
 };
+const ASKED = Object.keys(ORIGIN);
 
 export class Details {
   readonly element = h("section", { class: "details", "aria-label": "Details", tabindex: 0 });
@@ -124,7 +126,8 @@ export class Details {
       this.host.inspect && button("Look inside", { title: "Shows what is in it, without running any of its code" }, () => this.host.preview(row.id, "inspect")),
       row.error === null && button("Load preview", { title: "Loads the object, which runs its code, and shows its repr()" }, () => this.host.preview(row.id, "preview")),
     ];
-    const origin = (detail.origin as [string, string][]).map(([key, value]): [string, Node] => [
+    const place = ([key]: [string, string]): number => (ASKED.includes(key) ? ASKED.indexOf(key) : ASKED.length);
+    const origin = (detail.origin as [string, string][]).sort((a, b) => place(a) - place(b)).map(([key, value]): [string, Node] => [
       ORIGIN[key] ?? plain(key),
       key === "source" ? h("pre", {}, plainLines(value)) : text(value),
     ]);
