@@ -154,7 +154,7 @@ class RecordStore(Exporting, Filling):
 
     def _with_unshared(self, ids: builtins.list[str]) -> builtins.list[str]:
         """Return `ids` and what only they refer to, referrers first."""
-        _, graph = self._closure(ids)
+        _, graph, _ = self._closure(ids)
         going = set(graph)
         outside = {
             id_

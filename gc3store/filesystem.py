@@ -172,7 +172,6 @@ class FilesystemStore(RecordStore):
         self._environments: set[str] = set()
         self._environment_texts: dict[str, str] = {}
         self._index = DirectoryIndex(path, self._entry_of)
-        self._seen: dict[str, Stored] | None = None
         self._closed = False
         self._staged = 0
         self._mapping = threading.local()  # with the mode that this thread's load is to map in, if any
@@ -279,7 +278,6 @@ class FilesystemStore(RecordStore):
         """Do nothing: no file stays open between calls."""
 
     def _forked(self) -> None:
-        self._seen = None
         self._token = process_token()
         self._index.forget_connection()
 
@@ -369,9 +367,7 @@ class FilesystemStore(RecordStore):
 
     def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
         for id_ in ids:
-            stored = self._seen.get(id_) if self._seen is not None else None
-            if stored is None:
-                stored = self._read_one(id_)
+            stored = self._read_one(id_)
             if stored is not None:
                 yield stored
 
@@ -489,31 +485,19 @@ class FilesystemStore(RecordStore):
             finally:
                 self._mapping.mode = None
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def _closure(
+        self, roots: Sequence[str], *, whole: bool = False
+    ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
         # Not one state of the whole directory, but each record is read just once.
-        self._seen = {}
-        try:
-            yield
-        finally:
-            self._seen = None
-
-    def _closure(self, roots: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
-        revisions: dict[str, int] = {}
+        records: dict[str, Stored] = {}
         graph: dict[str, tuple[str, ...]] = {}
         queue = builtins.list(dict.fromkeys(roots))
         for id_ in queue:
-            if id_ in revisions:
-                continue
-            stored = self._read_one(id_)
-            if stored is None:
-                continue
-            if self._seen is not None:
-                self._seen[id_] = stored
-            revisions[id_] = stored.revision
-            graph[id_] = stored.references or ()
-            queue.extend(r for r in graph[id_] if r not in revisions)
-        return revisions, graph
+            if id_ not in records and (stored := self._read_one(id_)) is not None:
+                records[id_] = stored
+                graph[id_] = stored.references or ()
+                queue.extend(r for r in graph[id_] if r not in records)
+        return {id_: stored.revision for id_, stored in records.items()}, graph, records
 
     def _revisions(self, ids: Sequence[str]) -> dict[str, int]:
         found = {}

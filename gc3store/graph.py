@@ -52,6 +52,10 @@ def components(graph: Mapping[T, Sequence[T]], roots: Iterable[T]) -> Iterator[l
                 if successor not in graph:
                     continue
                 if successor not in index:
+                    if not graph[successor]:  # the end of a path: no need to go there
+                        index[successor] = low[successor] = len(index)
+                        yield [successor]
+                        continue
                     node = successor
                     break
                 if successor in is_open and index[successor] < low[current]:
@@ -80,8 +84,8 @@ def reaching(graph: Mapping[T, Sequence[T]], changed: set[T]) -> set[T]:
     >>> sorted(reaching({"a": ["b"], "b": ["c"], "c": [], "d": ["c"], "e": []}, {"b"}))
     ['a', 'b']
     """
-    if not changed:
-        return set()
+    if not changed or len(changed) == len(graph):
+        return set(changed)
     referrers: dict[T, list[T]] = {}
     for node, successors in graph.items():
         for successor in successors:

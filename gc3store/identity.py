@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from gc3store.ids import prefix_for
 from gc3store.persistable import IDENTITY, CarriedIdentity, Identity, Persistable
 from gc3store.preview import has_preview
-from gc3store.serialization import accepts_id, is_persistable, tag_class
+from gc3store.serialization import accepts_id, inherits, is_persistable, tag_class
 
 __all__ = ["IdentityMap", "Kind", "kind_of"]
 
@@ -32,6 +32,8 @@ class Kind(NamedTuple):
         The class as ``module.Class``.
     prefix : str
         What IDs of instances begin with.
+    changes : bool
+        Whether methods of the class run while an instance is unpickled, and may change it.
     tagged : bool
         Whether some instance was told its ID.
     """
@@ -43,6 +45,7 @@ class Kind(NamedTuple):
     previewable: bool
     path: str
     prefix: str
+    changes: bool
     tagged: bool = False
 
 
@@ -63,6 +66,7 @@ def kind_of(cls: type) -> Kind:
             has_preview(cls),
             f"{cls.__module__}.{cls.__qualname__}",
             prefix_for(cls),
+            persistable and (hasattr(cls, "__setstate__") or not inherits(cls, "__reduce_ex__", object)),
         )
         if len(_kinds) > 1000:  # classes made again and again must not pile up here
             _kinds.clear()
@@ -72,6 +76,9 @@ def kind_of(cls: type) -> Kind:
 
 class IdentityMap:
     """The live objects of one store, by record and by object; both weakly.
+
+    What is left of objects that are gone is swept away now and then: a weak reference that
+    calls back costs more than all the rest that is done for an object.
 
     Changes can be undone as long as `begin` is not followed by `commit`, so that a
     failed batch leaves no object with an ID that does not exist. Not safe for
@@ -85,6 +92,7 @@ class IdentityMap:
         #: Functions with the arguments that undo a change. None of these keeps an object alive that
         #: can be referred to weakly: a long transaction must not pile up all that passed through it.
         self._undo: list[tuple[Any, ...]] | None = None
+        self._room = _ROOM  # for how many more before it is swept
 
     def live(self, id_: str) -> Any:
         """Return the live instance of a Persistable's record and its identity, or `None` twice."""
@@ -136,14 +144,14 @@ class IdentityMap:
                     self._undo.append((_tell_again, obj, *_told(obj.__dict__)))
                 self._tell(obj, kind, id_)
             return None
-        identity = Identity(obj, self._forget)
+        identity = Identity(obj)
         identity.store = store
         identity.id = id_
         identity.revision = revision
         identity.checksum = checksum
         identity.references = references
         identity.verified = verified
-        identity.key = key = id(obj)
+        key = id(obj)
         if self._undo is not None:
             told = _told(obj.__dict__) if kind.takes_id or kind.persistable else None
             self._undo.append((self._unbind, identity, self._by_object.get(key), self._live.get(id_), told))
@@ -156,7 +164,21 @@ class IdentityMap:
             self._others.setdefault(id_, []).append(identity)
         if kind.takes_id:
             self._tell(obj, kind, id_)
+        self._room -= 1
+        if self._room < 0:
+            self._sweep()
         return identity
+
+    def _sweep(self) -> None:
+        """Forget the objects that are gone."""
+        self._by_object = {key: i for key, i in self._by_object.items() if i() is not None}
+        self._live = {id_: i for id_, i in self._live.items() if i() is not None}
+        self._others = {
+            id_: alive
+            for id_, found in self._others.items()
+            if (alive := [i for i in found if i() is not None])
+        }
+        self._room = max(_ROOM, len(self._by_object))
 
     @staticmethod
     def _tell(obj: Any, kind: Kind, id_: str) -> None:
@@ -201,9 +223,10 @@ class IdentityMap:
             identities = [*identities, live]
         for gone in identities:
             obj = gone()
-            self._by_object.pop(gone.key, None)
             if obj is None:
                 continue
+            if self._by_object.get(id(obj)) is gone:
+                del self._by_object[id(obj)]
             if self._undo is not None:
                 self._undo.append((self._rebind, gone))
             _strip(obj, id_)
@@ -242,14 +265,18 @@ class IdentityMap:
     def _unbind(
         self, identity: Identity, before: Identity | None, live: Identity | None, told: _Told | None
     ) -> None:
-        self._forget(identity)
+        if self._live.get(identity.id) is identity:
+            del self._live[identity.id]
         if live is not None and live() is not None:
             self._live[identity.id] = live
+        if others := self._others.pop(identity.id, None):
+            self._others[identity.id] = [other for other in others if other is not identity]
         obj = identity()
         if obj is None:
             return
+        self._by_object.pop(id(obj), None)
         if before is not None and before() is obj:
-            self._by_object[identity.key] = before
+            self._by_object[id(obj)] = before
         if told is not None:
             _tell_again(obj, *told)
 
@@ -260,19 +287,9 @@ class IdentityMap:
         elif self._live.get(identity.id) is identity:
             del self._live[identity.id]
 
-    def _forget(self, gone: Any) -> None:
-        identity: Identity = gone
-        # Called when an object is gone, at any moment and on any thread.
-        if self._by_object.get(identity.key) is identity:
-            self._by_object.pop(identity.key, None)
-        if self._live.get(identity.id) is identity:
-            self._live.pop(identity.id, None)
-        others = self._others.get(identity.id)
-        if others is not None:
-            others[:] = [other for other in others if other is not identity]
-            if not others:
-                self._others.pop(identity.id, None)
 
+#: How many identities are made at least between sweeps.
+_ROOM = 1000
 
 #: What an object's attributes said of its ID before: identity, `persistent_id`, `_id`.
 _Told = tuple[Any, Any, Any]

@@ -17,7 +17,7 @@ from gc3store.memory import many_objects
 from gc3store.placeholder import MissingReference, faithful, keep_original
 from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found
 from gc3store.progress import progress
-from gc3store.serialization import checksum_of, decode, encode, inherits, make_shell
+from gc3store.serialization import checksum_of, decode, encode, make_shell
 
 __all__ = ["Loading"]
 
@@ -112,38 +112,53 @@ class Loading(Primitives):
     def _load_batches(self, wanted: builtins.list[str]) -> Iterator[Any]:
         batches = Batches(progress(wanted, "loading"))
         for batch in batches:
-            with self._lock:
+            loaded: builtins.list[Any] = []
+            failure: StoreError | None = None
+            with self._lock, many_objects(len(batch)):
                 records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
-                batches.weigh(sum(stored.size for stored in records.values()))
-                graphs = [id_ for id_, stored in records.items() if stored.references != ()]
-                loaded = {}
-                if graphs:
-                    try:
-                        loaded = self._load_graph(graphs, fresh=False)
-                    except ReplacedError:
-                        loaded = {id_: self.load(id_) for id_ in graphs}
-            for id_ in batch:
-                if id_ in loaded:
-                    yield loaded[id_]
-                    continue
-                if id_ not in records:
-                    raise not_found(id_)
-                stored = records[id_]
-                with self._lock:
-                    obj, identity = self._identities.live(id_)
-                    if identity is None or identity.revision != stored.revision:
-                        try:
-                            obj = self._decode(stored, ())
-                            self._bind_loaded(obj, stored, live=True)
-                        except ReplacedError:
-                            obj = self.load(id_)
-                yield obj
+                batches.weigh(sum([stored.size for stored in records.values()]))
+                try:
+                    graphs = self._load_graphs(
+                        [i for i, stored in records.items() if stored.references != ()]
+                    )
+                    for id_ in batch:
+                        stored = records.get(id_)
+                        if stored is None:
+                            raise not_found(id_)
+                        if id_ in graphs:
+                            loaded.append(graphs[id_])
+                        else:
+                            loaded.append(self._load_stored(stored))
+                except StoreError as error:
+                    failure = error  # of the first that cannot be loaded; those before it can
+            yield from loaded
+            if failure is not None:
+                raise failure
+
+    def _load_graphs(self, ids: builtins.list[str]) -> dict[str, Any]:
+        try:
+            return self._load_graph(ids, fresh=False) if ids else {}
+        except ReplacedError:
+            return {id_: self.load(id_) for id_ in ids}
+
+    def _load_stored(self, stored: Stored) -> Any:
+        """Return the object in a record that refers to no other."""
+        obj, identity = self._identities.live(stored.id)
+        if identity is None or identity.revision != stored.revision:
+            try:
+                obj = self._decode(stored, ())
+                self._bind_loaded(obj, stored, live=True)
+            except ReplacedError:
+                obj = self.load(stored.id)
+        return obj
 
     def _load_graph(self, roots: builtins.list[str], *, fresh: bool) -> dict[str, Any]:
         """Return the objects with the given IDs, together with all that they refer to."""
         with ExitStack() as stack:
             stack.enter_context(self._snapshot())
-            revisions, graph = self._closure(roots)
+            live = self._identities.live
+            whole = fresh or not any(live(id_)[1] for id_ in roots)
+            revisions, graph, records = self._closure(roots, whole=whole)
             for id_ in roots:
                 if id_ not in revisions:
                     raise not_found(id_)
@@ -151,16 +166,16 @@ class Loading(Primitives):
             kept: dict[str, Any] = {}
             changed = set()
             for id_, revision in revisions.items():
-                obj, identity = (None, None) if fresh else self._identities.live(id_)
+                obj, identity = (None, None) if fresh else live(id_)
                 if identity is not None and identity.revision == revision:
                     kept[id_] = obj
                 else:
                     changed.add(id_)
             needed = reaching(graph, changed)
             objects = {id_: obj for id_, obj in kept.items() if id_ not in needed}
-            if needed:
-                records = {stored.id: stored for stored in self._read(builtins.list(needed))}
-                self._make(roots, graph, records, objects, live=not fresh)
+            if missing := [id_ for id_ in needed if id_ not in records]:
+                records.update({stored.id: stored for stored in self._read(missing)})
+            self._make([id_ for id_ in roots if id_ in needed], graph, records, objects, live=not fresh)
         return {id_: objects[id_] for id_ in roots}
 
     def _make(
@@ -174,9 +189,9 @@ class Loading(Primitives):
     ) -> None:
         """Make the objects of `records`, each after those it refers to, and add them to `objects`."""
         made = []
-        for component in components(graph, (id_ for id_ in roots if id_ in records)):
+        for component in components(graph, roots):
             todo = [id_ for id_ in component if id_ not in objects]
-            circular = len(todo) > 1 or any(id_ in graph[id_] for id_ in todo)
+            circular = len(todo) > 1 or (todo and todo[0] in graph[todo[0]])
             shells: dict[str, Any] = {}
             if circular:
                 for id_ in todo:
@@ -192,10 +207,11 @@ class Loading(Primitives):
                 todo = [id_ for part in components(calling, todo) for id_ in part]
             for id_ in todo:
                 stored = records[id_]
-                targets = [self._target(objects, other, id_) for other in graph[id_]]
+                references = graph[id_]
+                targets = [self._target(objects, other, id_) for other in references] if references else ()
                 objects[id_] = self._decode(stored, targets, shell=shells.get(id_))
                 made.append(stored)
-                stored.references = tuple(graph[id_])
+                stored.references = references
         for stored in made:
             self._bind_loaded(objects[stored.id], stored, live=live)
 
@@ -218,7 +234,7 @@ class Loading(Primitives):
         identity = self._identities.bind(
             obj, uuid, stored.id, stored.revision, stored.checksum, stored.references or (), live=live
         )
-        if identity is not None and _loading_may_change(type(obj)) and kind_of(type(obj)).persistable:
+        if identity is not None and kind_of(type(obj)).changes:
             # Its own methods ran while it was loaded, and may have changed it. What it is
             # now counts as unchanged; later this could not be told any more.
             try:
@@ -234,8 +250,9 @@ class Loading(Primitives):
         source = stored.open()
         if stored.checksum is not None and checksum_of(source) != stored.checksum:
             raise corrupt(stored.id, "its checksum does not fit")
+        placeholders = self._placeholders
         try:
-            finder = finder_for(self.trust, stored.id, source, self._placeholders)
+            finder = finder_for(self.trust, stored.id, source, placeholders)
             if shell_only:
                 return make_shell(source, references, finder=finder)
             obj = decode(source, references, shell=shell, finder=finder)
@@ -250,7 +267,7 @@ class Loading(Primitives):
                 f"{stored.id} could not be loaded: {type(error).__name__}: {error}. It is still stored.",
                 id=stored.id,
             ) from error
-        if self._placeholders is not None and self._placeholders.used and source.persistent is None:
+        if placeholders is not None and placeholders.used and source.persistent is None:
             keep_original(obj, source, references, encode(obj))
         return obj
 
@@ -274,8 +291,3 @@ class _Known(Sequence[Any]):
                 f"{self._referrer} cannot be loaded: its constructor needs an object that refers to it in turn.",
                 id=self._referrer,
             ) from None
-
-
-def _loading_may_change(cls: type) -> bool:
-    """Whether methods of the class itself run while an instance is unpickled."""
-    return hasattr(cls, "__setstate__") or not inherits(cls, "__reduce_ex__", object)

@@ -124,7 +124,7 @@ class Looking(Primitives):
         can be reached from one.
         """
         explicit, parts = self._by_origin()
-        reached, _ = self._closure(explicit)
+        reached, _, _ = self._closure(explicit)
         return [id_ for id_ in parts if id_ not in reached]
 
     def verify(self, id_: str) -> None:

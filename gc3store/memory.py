@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["MANY", "many_objects", "room_for"]
+__all__ = ["MANY", "Rest", "many_objects", "room_for"]
 
 #: How many objects are very many.
 MANY = 1000
@@ -33,6 +33,25 @@ def room_for(size: int) -> Any:
         with suppress(OSError):  # where the kernel has no huge pages
             room.madvise(mmap.MADV_HUGEPAGE)
     return room
+
+
+class Rest:
+    """As `many_objects`, for a number of objects that shows only while they are made."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self) -> None:
+        self._context: Any = None
+
+    def begin(self) -> None:
+        """Let the garbage collector rest."""
+        self._context = many_objects(MANY)
+        self._context.__enter__()
+
+    def end(self) -> None:
+        """Let it go on, if it was resting."""
+        if self._context is not None:
+            self._context.__exit__(None, None, None)
 
 
 _pauses = 0

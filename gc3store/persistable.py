@@ -116,7 +116,7 @@ class Identity(weakref.ref[Any]):
         (sets, shared strings, a ``__setstate__`` that fills in defaults).
     """
 
-    __slots__ = ("checksum", "id", "key", "references", "revision", "store", "verified")
+    __slots__ = ("checksum", "id", "references", "revision", "store", "verified")
 
     store: str
     id: str
@@ -124,7 +124,6 @@ class Identity(weakref.ref[Any]):
     checksum: bytes | None
     references: tuple[str, ...]
     verified: bool
-    key: int  # id() of the object, for the table that this is an entry of
 
     def is_of(self, obj: object) -> bool:
         """Whether `obj` is that object, and not a copy that shares its attributes."""

@@ -300,8 +300,14 @@ class Primitives(Store):
         """Return the revisions of those records that exist."""
 
     @abstractmethod
-    def _closure(self, roots: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
-        """Return the revisions and references of the `roots` and all that they reach."""
+    def _closure(
+        self, roots: Sequence[str], *, whole: bool = False
+    ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
+        """Return the revisions and references of the `roots` and all that they reach.
+
+        Also the records themselves: all of them if `whole` is wanted, otherwise those
+        that had to be read anyway.
+        """
 
     @abstractmethod
     def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:

@@ -6,7 +6,6 @@ import builtins
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +15,7 @@ from gc3store.errors import OptionError, StoreError, UnloadableWarning, Unpickla
 from gc3store.finding import finder_for
 from gc3store.identity import kind_of
 from gc3store.ids import check_id, check_prefix
-from gc3store.memory import MANY, many_objects
+from gc3store.memory import MANY, Rest
 from gc3store.persistable import Persistable
 from gc3store.placeholder import faithful
 from gc3store.preview import preview
@@ -243,7 +242,7 @@ class Saving(Recording):
         self._check_writable()
         uuid = self.uuid
         identity_of = self._identities.identity_of
-        roots: list[Draft] = []
+        roots: builtins.list[Draft] = []
         known: dict[int, Draft] = {}
         for obj in objs:
             draft = known.get(id(obj)) if kind_of(type(obj)).trackable else None
@@ -252,14 +251,16 @@ class Saving(Recording):
             roots.append(draft)
         unique = roots if len(roots) == 1 else builtins.list(dict.fromkeys(roots))
         drafts = self._draft_all(unique, known, labels)
-        if len(drafts) >= len(unique) and all(draft.revision for draft in unique):
+        unchanged = [draft for draft in unique if not draft.revision]
+        if not unchanged:
             self._write_and_settle(drafts, drafts)
         else:
             with self._step():
-                self._confirm([draft for draft in unique if not draft.revision], labels)
+                self._confirm(unchanged, labels)
                 if drafts:
                     self._write_and_settle(drafts, drafts)
-        return [draft.id for draft in roots], sum(draft.encoded.size for draft in known.values())  # type: ignore[misc]
+        size = sum([draft.encoded.size for draft in known.values()])
+        return [draft.id for draft in roots], size  # type: ignore[misc]
 
     def _write_and_settle(self, drafts: builtins.list[Draft], settled: builtins.list[Draft]) -> None:
         """Write records as one step, and tell the objects of `settled` which they are."""
@@ -285,17 +286,14 @@ class Saving(Recording):
         """
         uuid = self.uuid
         identity_of = self._identities.identity_of
-        environment = current_environment(self)
-        now = time.time_ns() // 1000
-        given = len(roots)
         queue = builtins.list(roots)
         all_new = True
-        with ExitStack() as stack:
+        rest = Rest()
+        try:
             for position, draft in enumerate(queue):  # the queue grows while it is walked
                 if position == MANY:
-                    stack.enter_context(many_objects(MANY))
+                    rest.begin()
                 obj = draft.obj
-                kind = kind_of(type(obj))
                 try:
                     draft.encoded = encoded = faithful(obj, encode(obj))
                 except Exception as error:
@@ -310,36 +308,43 @@ class Saving(Recording):
                             queue.append(other)
                         references.append(other)
                     draft.references = references
-                own = labels if position < given else _NO_LABELS
-                draft.fields = {
-                    "cls": kind.path,
-                    "state": _state_of(obj),
-                    "size": encoded.size,
-                    "preview": preview(obj) if kind.previewable else None,
-                    "environment": environment,
-                    "now": now,
-                    "name": own["name"],
-                    "tags": own["tags"],
-                    "origin": own["origin"],
-                    "explicit": position < given,
-                    "plain": not (encoded.targets or encoded.cloudpickled),
-                }
-                if draft.id is None:
-                    draft.prefix = own["prefix"] or kind.prefix
                 if draft.identity is not None:
                     all_new = False
-        changed = queue
-        if not all_new:
-            self._verify_baselines(queue)
-            changed = []
-            for draft in queue:
-                if self._is_unchanged(draft):
-                    draft.revision = 0
-                else:
-                    changed.append(draft)
-        if self.columns:
-            self._evaluate_columns(changed)
+            changed = queue if all_new else self._changed(queue)
+            self._describe_all(changed, set(map(id, roots)), labels)
+            if self.columns:
+                self._evaluate_columns(changed)
+        finally:
+            rest.end()
         return changed
+
+    def _changed(self, drafts: builtins.list[Draft]) -> builtins.list[Draft]:
+        """Return those that differ from what is stored; the others get revision 0."""
+        self._verify_baselines(drafts)
+        changed = []
+        for draft in drafts:
+            if self._is_unchanged(draft):
+                draft.revision = 0
+            else:
+                changed.append(draft)
+        return changed
+
+    def _describe_all(self, drafts: builtins.list[Draft], given: set[int], labels: dict[str, Any]) -> None:
+        """Fill in the catalogue entries; `labels` are for those drafts whose `id` is in `given`."""
+        common = {"environment": current_environment(self), "now": time.time_ns() // 1000}
+        own = {**common, **labels, "explicit": True}
+        others = {**common, **_NO_LABELS, "explicit": False}
+        for draft in drafts:
+            obj, encoded = draft.obj, draft.encoded
+            kind = kind_of(type(obj))
+            draft.fields = fields = (own if id(draft) in given else others).copy()
+            fields["cls"] = kind.path
+            fields["state"] = _state_of(obj)
+            fields["size"] = encoded.size
+            fields["preview"] = preview(obj) if kind.previewable else None
+            fields["plain"] = not (encoded.targets or encoded.cloudpickled)
+            if draft.id is None:
+                draft.prefix = fields["prefix"] or kind.prefix
 
     @staticmethod
     def _explained(error: Exception, draft: Draft, queue: builtins.list[Draft]) -> Exception:
@@ -427,21 +432,14 @@ class Saving(Recording):
         """Tell the objects which records they are, after a write."""
         uuid = self.uuid
         assert uuid is not None
+        bind = self._identities.bind
         for draft in drafts:
-            references = draft.reference_ids()
+            obj, checksum, references = draft.obj, draft.encoded.checksum, draft.reference_ids()
             if draft.identity is None:
-                self._identities.bind(
-                    draft.obj,
-                    uuid,
-                    str(draft.id),
-                    draft.revision,
-                    draft.encoded.checksum,
-                    references,
-                    verified=True,
-                )
+                bind(obj, uuid, draft.id, draft.revision, checksum, references, verified=True)  # type: ignore[arg-type]
             else:
-                self._identities.advance(draft.identity, draft.revision, draft.encoded.checksum, references)
-            self._identities.mark_saved(draft.obj)
+                self._identities.advance(draft.identity, draft.revision, checksum, references)
+            self._identities.mark_saved(obj)
 
     def update(
         self, id_: str, *, name: str | _Keep | None = KEEP, tags: Iterable[str] | _Keep = KEEP
@@ -499,4 +497,6 @@ def _state_of(obj: Any) -> str | None:
 
 
 def _as_text(state: str) -> str:
+    if type(state) is str and state.isascii():
+        return state
     return str.__str__(state).encode("utf-8", "backslashreplace").decode()

@@ -130,6 +130,8 @@ def tag_class(cls: type) -> None:
 
 def _without_ids(state: Any) -> Any:
     # Ours are there only as a pair; a user's own `_id` alone is left in place.
+    if type(state) is dict and IDENTITY not in state and "persistent_id" not in state:
+        return state
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], dict):
         return (_without_ids(state[0]), state[1])
     if isinstance(state, dict):
@@ -162,10 +164,12 @@ def _reduce_leaf(obj: Any) -> tuple[Any, ...]:
     if isinstance(reduced, str):
         raise SaveError(f"A {type(obj).__name__} that pickles as the global {reduced!r} cannot be a record.")
     if len(reduced) > 2:
-        state = _without_ids(reduced[2])
+        given = reduced[2]
+        state = _without_ids(given)
         if not isinstance(obj, Persistable):
             state = _as_saved(state)
-        return (reduced[0], reduced[1], state, *reduced[3:])
+        if state is not given:
+            return (reduced[0], reduced[1], state, *reduced[3:])
     return reduced  # type: ignore[no-any-return]
 
 
@@ -202,13 +206,24 @@ class Encoded:
         Its length, in bytes.
     buffers : list of memoryview
         Out-of-band buffers, views of the object's own memory.
+    size : int
+        Bytes of stream and buffers together.
     targets : list
         The Persistables that the stream refers to, in the order of their positions.
     cloudpickled : bool
         Whether names of cloudpickle occur in the stream.
     """
 
-    __slots__ = ("_checksum", "buffers", "cloudpickled", "stream", "stream_size", "targets", "warnings")
+    __slots__ = (
+        "_checksum",
+        "buffers",
+        "cloudpickled",
+        "size",
+        "stream",
+        "stream_size",
+        "targets",
+        "warnings",
+    )
 
     def __init__(
         self,
@@ -222,17 +237,11 @@ class Encoded:
         self.stream = stream
         self.stream_size = stream_size
         self.buffers = buffers
+        self.size = stream_size + sum(view.nbytes for view in buffers) if buffers else stream_size
         self.targets = targets
         self.cloudpickled = cloudpickled
         self.warnings = warnings
         self._checksum: bytes | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of stream and buffers together."""
-        if not self.buffers:
-            return self.stream_size
-        return self.stream_size + sum(view.nbytes for view in self.buffers)
 
     @property
     def checksum(self) -> bytes:
@@ -308,7 +317,6 @@ class Encoder:
         self._checks: dict[type, Check] = {}  # for classes of Persistables
         self._root: Any = None
         self._pickler = pickle.Pickler(self, _PROTOCOL, buffer_callback=self._take_buffer)
-        self._state = (-1, -1)
         self._refresh()
 
     def encode(self, obj: Any) -> Encoded:
@@ -319,7 +327,7 @@ class Encoder:
         Exception
             Whatever serializing it raised; `gc3store.diagnosis` finds the culprit.
         """
-        if self._state != (_generation, len(copyreg.dispatch_table)):
+        if self._generation != _generation or self._registered != len(copyreg.dispatch_table):
             self._refresh()
         self._root = obj
         try:
@@ -450,7 +458,7 @@ class Encoder:
         self._names_main = False
 
     def _refresh(self) -> None:
-        self._state = (_generation, len(copyreg.dispatch_table))
+        self._generation, self._registered = _generation, len(copyreg.dispatch_table)
         self._pickler.dispatch_table = self._dispatch = _Dispatch(self)
 
 

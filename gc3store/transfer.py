@@ -156,7 +156,7 @@ class _Copy:
     def _graph(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
         """Return revisions and references of all that is to be copied, damaged records left out."""
         try:
-            revisions, graph = self.source._closure(wanted)
+            revisions, graph, _ = self.source._closure(wanted)
         except StoreError:
             revisions, graph = self._graph_with_damage(wanted)
         for id_ in wanted:

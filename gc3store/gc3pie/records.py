@@ -157,18 +157,20 @@ class GC3PieRecords(RecordStore):
             except Exception:  # noqa: BLE001  (it cannot be saved as it is; that is said then)
                 identity.checksum = None
 
-    def _closure(self, roots: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
-        revisions: dict[str, int] = {}
+    def _closure(
+        self, roots: Sequence[str], *, whole: bool = False
+    ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
+        records: dict[str, Stored] = {}
         graph: dict[str, tuple[str, ...]] = {}
         level = builtins.list(dict.fromkeys(roots))
         while level:
             following: dict[str, None] = {}
             for stored in self._read(level):
-                revisions[stored.id] = stored.revision
+                records[stored.id] = stored
                 graph[stored.id] = stored.references or ()
                 following.update(dict.fromkeys(graph[stored.id]))
-            level = [id_ for id_ in following if id_ not in revisions]
-        return revisions, graph
+            level = [id_ for id_ in following if id_ not in records]
+        return {id_: stored.revision for id_, stored in records.items()}, graph, records
 
     def _revisions(self, ids: Sequence[str]) -> dict[str, int]:
         return {id_: fingerprint(data) for id_, data in self._data(ids).items()}

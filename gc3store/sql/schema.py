@@ -250,6 +250,13 @@ class Statements:
                 reach.join(record, record.c.number == reach.c.number)
             )
         )
+        self.closure_whole = text(
+            sa.select(record.c.number, *whole).select_from(
+                reach.join(record, record.c.number == reach.c.number).join(
+                    payload, payload.c.number == reach.c.number
+                )
+            )
+        )
         self.closure_edges = text(
             sa.select(reference.c.number, reference.c.target)
             .select_from(

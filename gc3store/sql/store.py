@@ -37,7 +37,7 @@ from typing import Any, ClassVar
 from gc3store.catalogue import from_microseconds, record_from_entry
 from gc3store.errors import OptionError, SchemaVersionError
 from gc3store.ids import number_of
-from gc3store.primitives import reopened
+from gc3store.primitives import Stored, reopened
 from gc3store.record import FIELDS, Query, Record
 from gc3store.recordfile import load_json
 from gc3store.sql.backend import backend_for
@@ -218,22 +218,27 @@ class SqlStore(SqlReading):
         rows = self._execute(self._statements.revisions, (numbers,)).fetchall()
         return {row[0]: row[1] for row in rows if row[0] in wanted}
 
-    def _closure(self, roots: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+    def _closure(
+        self, roots: Sequence[str], *, whole: bool = False
+    ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
         if self.uuid is None:
-            return {}, {}
+            return {}, {}, {}
         numbers = self._backend.numbers([number_of(id_) for id_ in roots])
-        nodes = self._execute(self._statements.closure_nodes, (numbers,)).fetchall()
         edges = self._execute(self._statements.closure_edges, (numbers,)).fetchall()
+        nodes = self._execute(
+            self._statements.closure_whole if whole else self._statements.closure_nodes, (numbers,)
+        ).fetchall()
         ids = {row[0]: row[1] for row in nodes}
         wanted = set(roots)
         known = {number_of(id_) for id_ in roots}
-        revisions = {row[1]: row[2] for row in nodes if row[0] not in known or row[1] in wanted}
-        graph: dict[str, builtins.list[str]] = {id_: [] for id_ in revisions}
+        nodes = [row for row in nodes if row[0] not in known or row[1] in wanted]
+        graph: dict[str, builtins.list[str]] = {row[1]: [] for row in nodes}
         for source, target in edges:
             if ids.get(source) in graph:
                 # A target that is gone is known by its number only, which is an ID as well.
                 graph[ids[source]].append(ids.get(target) or str(target))
-        return revisions, {id_: tuple(targets) for id_, targets in graph.items()}
+        records = {row[1]: self._stored(row[1:]) for row in nodes} if whole else {}
+        return {row[1]: row[2] for row in nodes}, {i: tuple(r) for i, r in graph.items()}, records
 
     def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
         if self.uuid is None:
