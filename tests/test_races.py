@@ -223,7 +223,9 @@ def check(store, shared, notes):
         elif note["kind"] == "list" and note["outcome"] == "done":
             for id_ in note["result"]:
                 history.setdefault(id_, [])
-    lists = [(n["start"], n["end"], set(n["result"])) for n in notes if n["kind"] == "list" and n["result"]]
+    lists = [
+        (n["start"], n["end"], set(n["result"])) for n in notes if n["kind"] == "list" and n.get("result")
+    ]
     written = {str(op.value) for ops in history.values() for op in ops if op.kind in ("replace", "change")}
     for id_, operations in history.items():
         before = GONE
