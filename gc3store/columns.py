@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import cloudpickle
 
+from gc3store.calls import outside
 from gc3store.catalogue import from_microseconds, to_microseconds
 from gc3store.errors import ColumnWarning, InvalidQueryError, OptionError
 from gc3store.paths import MISSING, follow, parse
@@ -256,7 +257,7 @@ class UserColumns:
                     f"The column {name!r} was {_shown(stored[name])} and is {_shown(path)} from now on; "
                     f"fill_columns([{name!r}], again=True) records it anew for what was saved before.",
                     ColumnWarning,
-                    stacklevel=5,
+                    stacklevel=outside(),
                 )
 
     def adopt(self, definitions: Mapping[str, str | None]) -> None:
@@ -336,19 +337,19 @@ class Failures:
             plainly = type(error) is ValueError and str(error)
             self._found[name] = what, plainly or f"{type(error).__name__}: {error}"
 
-    def report(self, *, stacklevel: int) -> None:
+    def report(self) -> None:
         """Warn, once for each column."""
         if self.unfilled:
             warnings.warn(
                 f"The columns {', '.join(self.unfilled)} are filled by functions, which a store cannot keep: what "
                 f"is saved now has no value there. Open the store with them: make_store(..., columns=...).",
                 ColumnWarning,
-                stacklevel=stacklevel,
+                stacklevel=outside(),
             )
         for name, (what, reason) in self._found.items():
             more = f" (and of {self._counts[name] - 1} more)" if self._counts[name] > 1 else ""
             warnings.warn(
                 f"The column {name!r} of {getattr(what, 'id', what)}{more} stays empty: {reason.rstrip('.'):.300}.",
                 ColumnWarning,
-                stacklevel=stacklevel,
+                stacklevel=outside(),
             )

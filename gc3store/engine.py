@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gc3store.calls import outside
 from gc3store.errors import DanglingReferenceWarning
 from gc3store.exporting import Exporting
 from gc3store.filling import Filling
@@ -137,7 +138,7 @@ class RecordStore(Exporting, Filling):
                 warnings.warn(
                     f"{id_} is being removed, and {shown} will refer to what is gone.",
                     DanglingReferenceWarning,
-                    stacklevel=4,
+                    stacklevel=outside(),
                 )
         with self._step():
             try:

@@ -16,7 +16,7 @@ import xxhash
 from gc3store import recordfile
 from gc3store.catalogue import columns_from_entry, to_microseconds
 from gc3store.columns import entry_of
-from gc3store.errors import CorruptRecordError, DanglingReferenceError
+from gc3store.errors import CorruptRecordError, DanglingReferenceError, OptionError
 from gc3store.ids import MAX_PREFIX, check_id
 from gc3store.loading import Loading
 from gc3store.primitives import Draft
@@ -106,6 +106,8 @@ class Exporting(Saving, Loading):
         CorruptRecordError
             If the bytes are damaged, or no exported record.
         """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise OptionError(f"What export() returned can be restored, not {type(data).__name__}.")
         draft, home = self._unpack(data)
         with self._lock:
             self._check_writable()

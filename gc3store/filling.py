@@ -106,7 +106,7 @@ class Filling(Saving, Loading, Looking, Inspecting):
                 filled += sum(written.values())
                 left += [entry for entry in batch if entry[0] in found and entry[0] not in written]
             todo = left
-        failures.report(stacklevel=3)
+        failures.report()
         return filled
 
     def _evaluated(self, columns: Sequence[Column], ids: Sequence[str], failures: Failures) -> Found:

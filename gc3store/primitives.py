@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from gc3store.calls import CheckedCalls
 from gc3store.catalogue import to_microseconds
 from gc3store.columns import Failures, UserColumns
 from gc3store.errors import (
     ConflictError,
     CorruptRecordError,
     ObjectNotFoundError,
+    OptionError,
     ReadOnlyError,
     StoreUnavailableError,
 )
@@ -145,7 +147,7 @@ class Stored(Source):
         return self if self._opener is None else self._opener()
 
 
-class Primitives(Store):
+class Primitives(CheckedCalls, Store):
     """A store as far as bytes are concerned, and what all parts of it share.
 
     Parameters
@@ -179,6 +181,9 @@ class Primitives(Store):
         columns: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(url)
+        for name, value in (("durable", durable), ("read_only", read_only)):
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} is True or False, not {value!r:.40}.", option=name)
         self.read_only = read_only
         self.durable = durable
         self._lock = threading.RLock()

@@ -24,7 +24,7 @@ class Recording(Primitives):
                 yield
             finally:
                 self._failures = before
-        failures.report(stacklevel=5)
+        failures.report()
 
     def _evaluate_columns(self, drafts: Iterable[Draft]) -> None:
         """Add the values of user columns to what is about to be written."""

@@ -117,7 +117,7 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
     """
     if not isinstance(uri, (str, os.PathLike)):
         raise InvalidURLError(f"A store is at a URL or a path, not at {type(uri).__name__} {uri!r:.40}.")
-    text = os.fspath(uri)
+    text = os.fsdecode(uri)
     if not text or "\0" in text:
         raise InvalidURLError(f"{text!r} is neither a URL nor a path.")
     scheme = _scheme_of(text) if isinstance(uri, str) else None

@@ -131,6 +131,8 @@ class Saving(Recording):
         """
         id_ = check_id(id_)
         labels = self._labels(name, tags, None, origin)
+        if expected is not None and not isinstance(expected, int):
+            raise OptionError(f"A revision is a number, not {expected!r:.40}.", option="expected")
         with self._saving():
             self._check_writable()
             if self.uuid is None:
@@ -218,9 +220,10 @@ class Saving(Recording):
         if not isinstance(tags, _Keep):
             if isinstance(tags, str):
                 raise OptionError(f"Tags are a list of texts: write tags=[{tags!r}].")
-            tags = tuple(dict.fromkeys(tags))
+            tags = tuple(tags) if isinstance(tags, Iterable) else (tags,)
             if not all(isinstance(tag, str) for tag in tags):
                 raise OptionError("Tags are a list of texts.")
+            tags = tuple(dict.fromkeys(tags))
             for tag in tags:
                 _checked_text(tag)
         if origin is not None:

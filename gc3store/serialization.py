@@ -41,6 +41,7 @@ from typing import IO, Any
 import xxhash
 
 from gc3store import persistable
+from gc3store.calls import outside
 from gc3store.errors import SaveError, StoreError, UnloadableWarning
 from gc3store.largefile import open_spool
 from gc3store.loadability import Check, check_for
@@ -518,7 +519,7 @@ def encode(obj: Any) -> Encoded:
         _pool.append(encoder)
     if encoded.warnings:
         for message in encoded.warnings:
-            warnings.warn(message, UnloadableWarning, stacklevel=4)
+            warnings.warn(message, UnloadableWarning, stacklevel=outside())
     return encoded
 
 

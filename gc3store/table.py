@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from gc3store.calls import outside
 from gc3store.errors import InvalidQueryError, MissingDependencyError, StoreError, StoreWarning
 from gc3store.memory import MANY, many_objects
 from gc3store.paths import MISSING, parse
@@ -87,7 +88,7 @@ def _check_path(path: str, values: Sequence[Any], known: Collection[str]) -> Non
     warnings.warn(
         f"None of these {len(values)} objects has {path!r}; attributes() tells what they have.",
         StoreWarning,
-        stacklevel=4,
+        stacklevel=outside(),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import xxhash
 
+from gc3store.calls import outside
 from gc3store.engine import RecordStore
 from gc3store.errors import (
     CorruptRecordError,
@@ -150,7 +151,9 @@ class _Copy:
                 self._write(batch, explicit, revisions, journal)
         if self.result.failed:
             some = "; ".join(self.result.failed.values())
-            warnings.warn(f"{len(self.result.failed)} not copied: {some:.500}", StoreWarning, stacklevel=3)
+            warnings.warn(
+                f"{len(self.result.failed)} not copied: {some:.500}", StoreWarning, stacklevel=outside()
+            )
         return self.result
 
     def _graph(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:

@@ -375,6 +375,58 @@ class TestOptions:
         with pytest.raises(TypeError):
             FilesystemStore(tmp_path / "objects", **options)
 
+    @pytest.mark.parametrize(
+        ("method", "arguments", "options", "said"),
+        [
+            ("save", (1,), {"nmae": "x"}, "did you mean 'name'"),
+            ("save_many", ([1],), {"name": "x"}, "no option 'name'"),
+            ("load", ("list.1",), {"frehs": True}, "did you mean 'fresh'"),
+            ("replace", ("list.1", 2), {"expectd": 1}, "did you mean 'expected'"),
+            ("replace", ("list.1", 2), {"expected": "one"}, "number"),
+            ("remove", ("list.1",), {"recursiv": True}, "did you mean 'recursive'"),
+            ("update", ("list.1",), {"tag": "x"}, "did you mean 'tags'"),
+            ("restore", (3,), {}, "export"),
+            ("remove", (), {}, "cannot be called like this"),
+        ],
+    )
+    def test_calls_that_do_not_fit_a_method(self, store, method, arguments, options, said):
+        assert store.save([1]) == "list.1"
+        with pytest.raises(OptionError, match=said):
+            getattr(store, method)(*arguments, **options)
+        assert store.list() == ["list.1"]
+        assert store.load("list.1") == [1]
+        assert store.describe("list.1").revision == 1
+
+    def test_an_error_within_a_call_stays_what_it_is(self, store):
+        def fail(obj):
+            raise TypeError("of the object itself")
+
+        class Odd(Persistable):
+            __reduce__ = fail
+
+        with pytest.raises(UnpicklableError) as caught:
+            store.save(Odd())
+        assert type(caught.value.cause) is TypeError
+
+    def test_warnings_point_at_who_called(self, store):
+        child = Node(1)
+        store.save(Node(2, child))
+        with pytest.warns(errors.DanglingReferenceWarning) as caught:
+            store.remove(child.persistent_id)
+        with pytest.warns(errors.StoreWarning) as more:
+            store.table(columns=["nothing_like_it"])
+        assert {warning.filename for warning in (*caught, *more)} == {__file__}
+
+    @pytest.mark.parametrize("options", [{"durable": "no"}, {"read_only": 1}, {"read_only": None}])
+    def test_what_is_neither_true_nor_false(self, place, options):
+        with pytest.raises(OptionError, match="True or False"):
+            place.open(**options)
+
+    @pytest.mark.parametrize("timeout", ["soon", -1, None, float("nan")])
+    def test_what_is_no_time(self, tmp_path, timeout):
+        with pytest.raises(OptionError, match="number of seconds"):
+            make_store(f"sqlite:///{tmp_path}/x.db", timeout=timeout)
+
     def test_a_misspelt_option_of_a_database(self, tmp_path):
         with pytest.raises(OptionError, match=r"tabel_name.*did you mean 'table_name'"):
             make_store(f"sqlite:///{tmp_path}/x.db", tabel_name="x")
@@ -407,6 +459,7 @@ class TestOptions:
             {"name": 3},
             {"tags": "abc"},
             {"tags": [1]},
+            {"tags": 3},
             {"origin": {"x": object()}},
             {"prefix": "a b"},
             {"prefix": "../x"},

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, Dialect
 from gc3store.errors import (
     ConflictError,
     MissingDependencyError,
+    OptionError,
     SaveError,
     StoreError,
     StoreUnavailableError,
@@ -249,6 +250,8 @@ class Backend(ABC):
 
 def backend_for(url: URL, *, durable: bool, read_only: bool, timeout: float) -> Backend:
     """Return what reaches the database at `url`."""
+    if not isinstance(timeout, (int, float)) or not timeout >= 0:
+        raise OptionError(f"timeout is a number of seconds, not {timeout!r:.40}.", option="timeout")
     match url.get_backend_name():
         case "postgresql":
             module, name = "gc3store.sql.postgresql", "PostgreSQL"

@@ -19,6 +19,7 @@ from pymysql.constants import CLIENT, SERVER_STATUS
 from pymysql.converters import escape_string
 from sqlalchemy.dialects.mysql import LONGTEXT
 
+from gc3store.calls import outside
 from gc3store.errors import (
     ReadOnlyError,
     SaveError,
@@ -176,7 +177,7 @@ class MySQL(Backend):
                 f"{self.where} runs with innodb_flush_log_at_trx_commit={flush}: what was saved in the last "
                 f"second may be lost in a power cut.",
                 StoreWarning,
-                stacklevel=2,
+                stacklevel=outside(),
             )
         return _Connection(raw, min(_BATCH, packet - min(_MARGIN, packet // 2)))
 

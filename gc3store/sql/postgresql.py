@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from gc3store.calls import outside
 from gc3store.errors import (
     ReadOnlyError,
     SaveError,
@@ -134,7 +135,7 @@ class PostgreSQL(Backend):
                 warnings.warn(
                     f"{self.where} runs with fsync=off: what was saved last may be lost in a power cut.",
                     StoreWarning,
-                    stacklevel=2,
+                    stacklevel=outside(),
                 )
 
     def begin(self, connection: Any) -> None:

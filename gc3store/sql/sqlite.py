@@ -13,6 +13,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from gc3store.calls import outside
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
 from gc3store.sql.backend import Backend
 from gc3store.sql.schema import Statements
@@ -74,7 +75,7 @@ class SQLite(Backend):
                 f"many of these do not keep: let one host write at a time, or keep the store in a directory "
                 f"(file:///...) or on a database server (postgresql://...).",
                 StoreWarning,
-                stacklevel=4,
+                stacklevel=outside(),
             )
 
     def connect(self) -> sqlite3.Connection:
