@@ -232,12 +232,12 @@ class Primitives(CheckedCalls, Store):
         if self._depth:
             yield
             return
-        self._depth = 1
-        if self.atomic_batches:  # elsewhere what was written stays written
-            self._identities.begin()
-        try:
-            self._begin()
+        try:  # from here on: an interrupt may come anywhere
+            self._depth = 1
+            if self.atomic_batches:  # elsewhere what was written stays written
+                self._identities.begin()
             try:
+                self._begin()
                 yield
                 self._commit()
             except BaseException:

@@ -271,8 +271,8 @@ class Saving(Recording):
             self._write(drafts)
             self._settle(settled)
             return
-        self._begin()
         try:
+            self._begin()
             self._write(drafts)
             self._commit()
         except BaseException:

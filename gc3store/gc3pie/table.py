@@ -232,6 +232,8 @@ class GC3PieTable(GC3PieRecords):
 
     def _rollback(self) -> None:
         writer, self._writer = self._writer, None
+        if writer is None:  # not begun, or the commit failed and closed it
+            return
         with suppress(sa.exc.DBAPIError):
             writer.exec_driver_sql("ROLLBACK") if self._path is not None else writer.rollback()
         writer.close()

@@ -42,7 +42,9 @@ class Session:
     kind : {"", "step", "snapshot"}
         What it is in the middle of.
     begun : bool
-        Whether the transaction for it has begun.
+        Whether the transaction for it has begun: true from before it does until after it has
+        ended, however it ends. An interrupt in between thus leaves a session that has begun
+        but is in the middle of nothing, and whoever uses it next starts on a new connection.
     used : bool
         Whether something was done in that transaction.
     """
@@ -132,17 +134,15 @@ class SessionStore(RecordStore):
         if self._backend.frozen is not None:
             self._forget_outdated()
         repeats = 0
+        if session.begun and not session.kind:
+            session.close()
         while True:
             connection = session.connection
             if connection is None:
                 connection = self._connect(session)
             try:
                 if session.kind and not session.begun:
-                    if session.kind == "step":
-                        self._backend.begin(connection)
-                    else:
-                        self._backend.begin_snapshot(connection)
-                    session.begun = True
+                    self._begin_transaction(session)
                 result = work(connection)
                 session.used = True
                 return result
@@ -161,11 +161,22 @@ class SessionStore(RecordStore):
                 if collision:
                     time.sleep(random.uniform(0, 0.01 * repeats))
 
+    def _begin_transaction(self, session: Session) -> None:
+        session.begun = True
+        try:
+            if session.kind == "step":
+                self._backend.begin(session.connection)
+            else:
+                self._backend.begin_snapshot(session.connection)
+        except self._backend.error:
+            session.begun = False
+            raise
+
     def _execute(self, text: str, values: Sequence[Any] = ()) -> Any:
         """Return a cursor on what a statement finds; as `_run` otherwise."""
         try:
             session = self._local.session
-            if (session.begun or not session.kind) and self._backend.frozen is None:
+            if session.begun == bool(session.kind) and self._backend.frozen is None:
                 return session.connection.execute(text, values)
         except (AttributeError, self._backend.error):
             pass  # there is no connection yet, or the statement failed: the long way round
@@ -218,9 +229,12 @@ class SessionStore(RecordStore):
     # Steps.
 
     def _begin(self) -> None:
-        self._prepare_step()
         session = self._session()
-        session.kind, session.begun, session.used = "step", False, False
+        if session.kind or session.begun:  # an interrupt kept a step from ending
+            session.kind = ""
+            session.close()
+        self._prepare_step()
+        session.kind, session.used = "step", False
 
     def _commit(self) -> None:
         session = self._session()
@@ -261,14 +275,18 @@ class SessionStore(RecordStore):
 
     def _rollback(self) -> None:
         session = self._session()
+        self._end(session)
+        self._undone()
+
+    def _end(self, session: Session) -> None:
+        """Undo what was done in a step or a snapshot that is over."""
         session.kind = ""
         if session.begun and session.connection is not None:
-            session.begun = False
             try:
                 self._backend.rollback(session.connection)
             except self._backend.error:
                 session.close()
-        self._undone()
+        session.begun = False
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -276,17 +294,13 @@ class SessionStore(RecordStore):
         if session.kind:
             yield
             return
-        session.kind, session.begun, session.used = "snapshot", False, False
+        if session.begun:  # as in `_begin`
+            session.close()
         try:
+            session.kind, session.used = "snapshot", False
             yield
         finally:
-            session.kind = ""
-            if session.begun and session.connection is not None:
-                session.begun = False
-                try:
-                    self._backend.rollback(session.connection)
-                except self._backend.error:
-                    session.close()
+            self._end(session)
 
     # What the store does besides.
 

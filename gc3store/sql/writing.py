@@ -96,12 +96,13 @@ class SqlWriting(SessionStore):
             return any(row[0] == id_ and row[1] >= written[0].revision for row in rows)
 
         session = self._session()
-        session.kind, session.begun, session.used = "step", False, False
+        if session.begun:
+            session.close()
         try:
+            session.kind, session.used = "step", False
             return self._run(probe)
         finally:
-            session.kind = ""
-            self._give_up(session, lost=False)
+            self._end(session)
 
     def _note_doubt(self) -> None:
         if self._written or self._deleted:
