@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from gc3store import make_store
+from gc3store.jupyter.service import Service
 from gc3store.record import Query
 from gc3store.sql import search
 
@@ -129,6 +130,22 @@ def test_a_file_that_was_only_read_is_written_to(store, url):
             writer.save(2, name="zebra too")
             assert len(found(reader, "zebra")) == 2
         assert len(found(reader, "zebra")) == 2
+
+
+def test_a_browser_prepares_it(store):
+    """Without a search, and without holding up anything."""
+    service = Service(store, {})
+    count = {"kind": "count", "query": {"text": "", "filters": {}, "order": ""}}
+    assert service.answer(count)["ok"]  # an empty store has nothing to prepare
+    assert not store._search.path().exists()
+    store.save(1, name="zebra")
+    service = Service(store, {})
+    assert service.answer(count)["ok"]
+    store._search.wait()
+    assert store._search.candidates(["zebra"]) == [1]
+    store.save(2, name="zebra")
+    assert service.answer(count)["ok"]  # once is enough: it need not follow every change
+    assert store._search.candidates(["zebra"]) is None
 
 
 def test_a_damaged_index_is_made_anew(store):

@@ -85,6 +85,7 @@ class Service:
         self._undo: OrderedDict[int, Undo] = OrderedDict()
         self._tokens = itertools.count(1)
         self._lock = threading.Lock()
+        self._prepared = False
 
     def answer(self, request: object) -> dict[str, Any]:
         """Return the reply to a request: ``ok`` and what was asked for, or ``error``.
@@ -134,7 +135,11 @@ class Service:
         query, _ = question(get(request, "query", dict), self.catalogue.columns)
         total, mark = self.catalogue.mark()
         plain = not query.conditions and not query.words
-        return {"count": total if plain else self.catalogue.count(query), "total": total, "mark": mark}
+        count = total if plain else self.catalogue.count(query)
+        if not self._prepared:  # now that the first rows are there
+            self._prepared = True
+            self.store.prepare_search()
+        return {"count": count, "total": total, "mark": mark}
 
     def _facets(self, request: Any) -> dict[str, Any]:
         asked = get(request, "query", dict)

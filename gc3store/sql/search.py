@@ -105,6 +105,19 @@ class SearchIndex:
                 return None
         return None if len(found) > MOST else [row[0] for row in found]
 
+    def prepare(self) -> None:
+        """Bring the index up to date in the background, if it is not and that is worthwhile."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                version = self._version()
+                if version != self._fresh:
+                    self._catch_up(version)
+            except sqlite3.Error:
+                self._fresh = None
+                self._disconnect()
+
     def path(self) -> Path:
         """Return where the index is."""
         from platformdirs import user_cache_path

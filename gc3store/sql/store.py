@@ -293,6 +293,11 @@ class SqlStore(SqlReading):
         }
         return record_from_entry(entry, environment=environment, columns=self.columns)
 
+    def prepare_search(self) -> None:
+        """Bring the index for searching up to date, in the background, if the store is large enough for one."""
+        if self._search is not None and self.uuid is not None:
+            self._search.prepare()
+
     def _select(self, query: Query | None) -> CatalogueSelect:
         query = query or Query()
         among = None
