@@ -423,6 +423,47 @@ def test_kernel_restart_is_survived(lab):
     expect(lab.locator(".status")).to_contain_text("60 objects")
 
 
+PICTURE = """
+import gc3store, random, tempfile, os
+os.chdir(tempfile.mkdtemp())
+random.seed(4)
+class IsingRun(gc3store.Persistable):
+    def __init__(self, size, temperature):
+        self.size, self.temperature = size, temperature
+        self.energy = -2 / (1 + (temperature / 2.27) ** 3) + random.gauss(0, 0.01)
+        self.state = random.choices(["TERMINATED", "RUNNING", "FAILED"], [12, 2, 1])[0]
+class FiniteSizeStudy(gc3store.Persistable):
+    def __init__(self, runs):
+        self.runs, self.state = runs, "RUNNING"
+store = gc3store.make_store("sqlite:///ising.db", columns={"energy": "energy"})
+runs = [IsingRun(size, 1.6 + 0.035 * step) for size in (8, 16, 32) for step in range(41)]
+for run in runs:
+    tags = ["critical"] if 2.1 < run.temperature < 2.45 else []
+    store.save(run, name=f"{run.size}x{run.size} T={run.temperature:.3f}", tags=tags)
+study = store.save(FiniteSizeStudy(runs), name="finite sizes")
+gc3store.browse(store)
+"""
+
+
+@pytest.mark.parametrize("name", ["JupyterLab Light", "JupyterLab Dark"])
+def test_picture(lab, name, screenshot):
+    """What the README shows: a study at work, in both themes."""
+    lab.page.set_viewport_size({"width": 1592, "height": 900})
+    try:
+        show(lab, PICTURE)
+        theme(lab, name)
+        lab.locator(".search input").fill("T=2.")
+        expect(lab.locator(".status")).to_contain_text(" of 124")
+        for index, keys in ((3, []), (6, ["Control"]), (8, ["Control"])):
+            lab.locator(f".window .row[data-index='{index}']").click(modifiers=keys)
+        expect(lab.locator(".details")).to_contain_text("FiniteSizeStudy")
+        expect(lab.locator(".status")).to_contain_text("3 selected")
+        screenshot(lab, "picture-dark" if "Dark" in name else "picture-light")
+    finally:
+        lab.page.set_viewport_size({"width": 1280, "height": 900})
+        theme(lab, "JupyterLab Light")
+
+
 # -- other front ends -------------------------------------------------------------------
 
 
