@@ -18,6 +18,8 @@ from .shells import plain_shell, shell  # noqa: F401  fixtures
 
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+#: Seconds after which something is held to be broken; a busy machine makes nothing fail.
+PATIENCE = 120
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -56,11 +58,12 @@ def free_port():
 @pytest.fixture(scope="session")
 def chromium():
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing("playwright")
     if CHROMIUM is None:
         missing("Chromium")
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -101,7 +104,7 @@ class Server:
         self._wait(ready)
 
     def _wait(self, path):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
@@ -170,7 +173,9 @@ class Page:
     def open(self, name):
         (self.server.root / f"{name}.ipynb").write_text(json.dumps(NOTEBOOK))
         where = "lab/tree" if self.kind == "lab" else "notebooks"
-        self.page.goto(f"{self.server.url}/{where}/{name}.ipynb", timeout=60_000, wait_until="commit")
+        self.page.goto(
+            f"{self.server.url}/{where}/{name}.ipynb", timeout=PATIENCE * 1000, wait_until="commit"
+        )
         return self.wait()
 
     def wait(self):
@@ -181,7 +186,7 @@ class Page:
                  const kernel = sessionContext?.session?.kernel;
                  return kernel?.connectionStatus === 'connected' && content?.widgets?.length;
                }""",
-            timeout=60_000,
+            timeout=PATIENCE * 1000,
         )
         return self
 
@@ -246,7 +251,7 @@ def lab_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lab_page(chromium, lab_server):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = Page(context.new_page(), lab_server, "lab").open("browser")
     yield page
     context.close()

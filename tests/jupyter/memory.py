@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import time
 from collections import Counter
 from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
@@ -154,13 +153,12 @@ class Lists(FourMethods):
 
 
 class Million(MemoryStore):
-    """A million records that exist only when looked at; counts may take their time."""
+    """A million records that exist only when looked at."""
 
     total = 1_000_000
 
-    def __init__(self, url="memory://million", count_seconds=0.0, row_seconds=0.0):
+    def __init__(self, url="memory://million"):
         super().__init__(url)
-        self.count_seconds, self.row_seconds = count_seconds, row_seconds
         self.asked = []
 
     def describe(self, id_):
@@ -180,7 +178,6 @@ class Million(MemoryStore):
         self._up()
         query = query or Query()
         self.asked.append(query)
-        time.sleep(self.row_seconds)
         last = self.total if query.limit is None else min(self.total, query.offset + query.limit)
         if query.words or query.conditions:
             return query.apply(map(self._record, range(1, 20_001)))
@@ -189,7 +186,6 @@ class Million(MemoryStore):
         return (self._record(at + 1) for at in range(query.offset, last))
 
     def count(self, query=None):
-        time.sleep(self.count_seconds)
         if query and len(query.conditions) == 1 and query.conditions[0].field == "number":
             return query.conditions[0].value - 1
         if query and (query.words or query.conditions):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import JUPYTER, Page, Server, has, missing
+from .conftest import JUPYTER, PATIENCE, Page, Server, has, missing
 
 pytestmark = pytest.mark.browser
 
@@ -39,7 +39,7 @@ def notebook_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def notebook_page(chromium, notebook_server):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = Page(context.new_page(), notebook_server, "notebook").open("browser")
     yield page
     context.close()
@@ -413,7 +413,7 @@ def test_kernel_restart_is_survived(lab):
     lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     lab.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'",
-        timeout=60_000,
+        timeout=PATIENCE * 1000,
     )
     time.sleep(1)
     if lab.locator(".search input").count():
@@ -485,7 +485,7 @@ def notebook_of(code):
 def exercise(page):
     """What every front end must be able to do."""
     within = page.locator(".gc3store-browser")
-    within.locator(".window .row[data-id]").first.wait_for(timeout=60_000)
+    within.locator(".window .row[data-id]").first.wait_for(timeout=PATIENCE * 1000)
     expect(within.locator(".status")).to_contain_text("60 objects")
     within.locator(".search input").fill("run 07")
     expect(within.locator(".status")).to_contain_text("1 of 60")
@@ -501,7 +501,7 @@ def exercise(page):
 @pytest.fixture
 def page(chromium):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     yield context.new_page()
     context.close()
 
@@ -516,7 +516,7 @@ def test_voila(page, tmp_path, screenshot):
         ready="/",
     )
     try:
-        page.goto(server.url, timeout=60_000)
+        page.goto(server.url, timeout=PATIENCE * 1000)
         exercise(page)
         screenshot(Page(page, server, "voila"), "voila")
     finally:
@@ -559,10 +559,10 @@ def test_marimo(chromium, tmp_path, screenshot, scheme):
     ]
     server = Server(tmp_path, command, ready="/")
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     try:
-        page.goto(server.url, timeout=60_000)
+        page.goto(server.url, timeout=PATIENCE * 1000)
         exercise(page)
         expect(page.locator(".gc3store-browser .root")).to_have_attribute("data-theme", scheme)
         page.locator(".gc3store-browser .window .row[data-index='1']").click()

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import PATIENCE
+
 pytestmark = pytest.mark.browser
 
 SMALL = """
@@ -88,19 +90,18 @@ def press(front, *keys):
         front.page.keyboard.press(key)
 
 
-def until(condition, seconds=5.0):
-    """Wait until a condition holds; return how long that took."""
-    start = time.perf_counter()
+def until(condition):
+    """Wait until a condition holds."""
+    start = time.monotonic()
     while not condition():
-        assert time.perf_counter() - start < seconds, "it did not happen in time"
+        assert time.monotonic() - start < PATIENCE, "it did not happen"
         time.sleep(0.01)
-    return time.perf_counter() - start
 
 
 # -- a million --------------------------------------------------------------------------
 
 
-def test_01_opens_a_million_quickly_with_few_bytes(lab):
+def test_01_opens_a_million_with_few_bytes(lab):
     received = []
     lab.page.on(
         "websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame)))
@@ -109,43 +110,22 @@ def test_01_opens_a_million_quickly_with_few_bytes(lab):
     lab.wait()
     lab.run(MILLION)
     lab.locator(".window .row[data-id]").first.wait_for()
-    times, sizes = [], []
-    for _ in range(4):
-        received.clear()
-        took = lab.page.evaluate(
-            """async code => {
-                 const { content } = window.jupyterapp.shell.currentWidget;
-                 content.widgets[0].model.sharedModel.setSource(code);
-                 content.widgets[0].model.clearExecution();
-                 const start = performance.now();
-                 const done = window.jupyterapp.commands.execute('notebook:run-cell');
-                 for (;;) {
-                   const host = document.querySelector('.gc3store-browser');
-                   if (host?.shadowRoot.querySelector('.window .row[data-id]')) break;
-                   await new Promise(requestAnimationFrame);
-                 }
-                 const took = performance.now() - start;
-                 await done;
-                 return took;
-               }""",
-            MILLION,
-        )
-        times.append(took)
-        time.sleep(0.5)
-        sizes.append(sum(received))
-    assert min(times) < 500, times
-    assert min(sizes) < 150_000, sizes
+    received.clear()
+    shown(lab, MILLION)
+    expect(status(lab)).to_contain_text("1,000,000 objects")
+    assert sum(received) < 150_000
+    assert lab.value("max(q.limit for q in jobs.asked)") <= 100
 
 
-def test_02_jumps_anywhere(million):
+def test_02_jumps_anywhere_by_one_question(million):
     front = million
-    times = []
+    expect(status(front)).to_contain_text("1,000,000 objects")
     for part in (0.5, 0.123, 0.999, 0.3, 0.7):
-        took = front.page.evaluate(
+        front.kernel("jobs.asked.clear()")
+        front.page.evaluate(
             """async part => {
                  const root = document.querySelector('.gc3store-browser').shadowRoot;
                  const grid = root.querySelector('.grid');
-                 const start = performance.now();
                  grid.scrollTop = part * (grid.scrollHeight - grid.clientHeight);
                  await new Promise(requestAnimationFrame);
                  await new Promise(requestAnimationFrame);
@@ -153,19 +133,20 @@ def test_02_jumps_anywhere(million):
                    await new Promise(requestAnimationFrame);
                    const rows = [...root.querySelectorAll('.window .row:not([hidden])')];
                    const seen = rows.filter(row => row.dataset.index !== '0');
-                   if (seen.length > 5 && seen.every(row => row.dataset.id)) return performance.now() - start;
+                   if (seen.length > 5 && seen.every(row => row.dataset.id)) return;
                  }
                }""",
             part,
         )
-        times.append(took)
-    assert sorted(times)[2] < 300, times  # the machine that runs tests does other things too
+        first = int(ids(front)[1].removeprefix("Run."))
+        assert abs(first / 1_000_000 - part) < 0.01
+        assert front.value("[q.limit <= 100 for q in jobs.asked if q.limit > 1]") == [True]
 
 
 def test_02_drag_of_60_jumps_settles_and_asks_little(million):
     front = million
     front.kernel("jobs.asked.clear()")
-    took = front.page.evaluate(
+    front.page.evaluate(
         """async () => {
              const root = document.querySelector('.gc3store-browser').shadowRoot;
              const grid = root.querySelector('.grid');
@@ -173,27 +154,34 @@ def test_02_drag_of_60_jumps_settles_and_asks_little(million):
                grid.scrollTop = (i / 61) * (grid.scrollHeight - grid.clientHeight);
                await new Promise(requestAnimationFrame);
              }
-             const start = performance.now();
              for (;;) {
                const all = [...root.querySelectorAll('.window .row:not([hidden])')];
                const rows = all.filter(row => row.dataset.index !== '0');
-               if (rows.length > 5 && rows.every(row => row.dataset.id)) return performance.now() - start;
+               if (rows.length > 5 && rows.every(row => row.dataset.id)) return;
                await new Promise(requestAnimationFrame);
              }
            }"""
     )
-    assert took < 500
     assert front.value("len(jobs.asked)") < 60
 
 
 def test_03_rows_do_not_wait_for_the_count(lab):
-    lab.run("from memory import Million\nimport gc3store\ngc3store.browse(Million(count_seconds=1.5))")
-    lab.locator(".window .row[data-id]").first.wait_for(timeout=1200)
+    code = """
+from memory import Million
+import gc3store, threading
+jobs, counted = Million(), threading.Event()
+count = jobs.count
+jobs.count = lambda query=None: counted.wait() and count(query)
+gc3store.browse(jobs)
+"""
+    shown(lab, code)
     expect(status(lab)).to_contain_text("…")
     assert lab.locator(".grid").get_attribute("aria-rowcount") == "-1"
     row(lab, 0).click()
     press(lab, "PageDown", "PageDown", "PageDown", "PageDown", "PageDown", "PageDown")
-    until(lambda: row(lab, focused(lab)).get_attribute("data-id") is not None, 1)
+    until(lambda: row(lab, focused(lab)).get_attribute("data-id") is not None)
+    expect(status(lab)).to_contain_text("…")
+    lab.kernel("counted.set()")
     expect(status(lab)).to_contain_text("1,000,000 objects")
     assert lab.locator(".grid").get_attribute("aria-rowcount") == "1000001"
 
@@ -243,33 +231,57 @@ def test_04_a_turn_of_the_wheel_is_not_multiplied(million):
 
 
 def test_05_placeholders_and_busy_note_while_the_kernel_does_not_answer(lab, screenshot):
-    code = MILLION.replace("Million()", "Million(row_seconds=0)")
-    front = shown(lab, code)
+    front = shown(lab, MILLION)
+    expect(status(front)).to_contain_text("1,000,000 objects")
     row(front, 0).click()
-    front.kernel("jobs.row_seconds = 1.5")
+    front.kernel("""
+import threading
+free, records = threading.Event(), jobs.records
+jobs.records = lambda query=None: free.wait() and records(query)
+""")
     press(front, "End")
     front.locator(".window .row.waiting").first.wait_for()
     front.locator(".busy").wait_for()
     expect(front.locator(".busy")).to_contain_text("busy")
     expect(front.locator(".busy button")).to_have_text("Ask again")
     screenshot(front, "busy")
-    front.kernel("jobs.row_seconds = 0")
+    front.kernel("free.set()")
     front.locator(".window .row[data-id='Run.1000000']").wait_for()
     expect(front.locator(".busy")).to_be_hidden()
     assert focused(front) == 999_999
 
 
+BUSY = """
+import os, time
+while not os.path.exists("enough"):
+    time.sleep(0.02)
+os.remove("enough")
+"""
+
+
+def occupy(front):
+    """Run a cell until what this returns is called."""
+    front.page.evaluate(
+        """code => { window.busyCell = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+                       .requestExecute({ code }).done; }""",
+        BUSY,
+    )
+
+    def end():
+        (front.server.root / "enough").touch()
+        front.page.evaluate("() => window.busyCell")
+
+    return end
+
+
 def test_05_works_while_a_cell_runs(million):
     """Requests arrive by a subshell, in a thread of their own."""
     front = million
-    front.page.evaluate(
-        """() => { window.busyCell = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-                     .requestExecute({ code: 'import time; time.sleep(3)' }).done; }"""
-    )
+    end = occupy(front)
     row(front, 0).click()
     press(front, "End")
-    front.locator(".window .row[data-id='Run.1000000']").wait_for(timeout=2500)
-    front.page.evaluate("() => window.busyCell")
+    front.locator(".window .row[data-id='Run.1000000']").wait_for()
+    end()
 
 
 def test_05_a_store_of_one_thread_is_asked_in_the_main_thread(lab):
@@ -289,13 +301,11 @@ gc3store.browse(jobs)
 """
     front = shown(lab, code)
     expect(status(front)).to_contain_text("50 objects")
-    front.page.evaluate(
-        """() => { window.busyCell = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-                     .requestExecute({ code: 'import time; time.sleep(2)' }).done; }"""
-    )
+    end = occupy(front)
     front.locator(".search input").fill("a.7")
     front.locator(".busy").wait_for()
-    expect(status(front)).to_contain_text("1 of 50", timeout=8000)
+    end()
+    expect(status(front)).to_contain_text("1 of 50")
     expect(front.locator(".busy")).to_be_hidden()
 
 
@@ -307,24 +317,30 @@ def test_06_slash_searches_and_stale_replies_lose(lab):
     row(front, 0).click()
     press(front, "/")
     front.kernel("""
-real = jobs.records
+import threading
+real, late = jobs.records, threading.Event()
 def records(query=None):
     if query.words == ("0001",):
-        import time; time.sleep(0.7)
+        late.wait()
     return real(query)
 jobs.records = records
 jobs.asked.clear()
 """)
-    front.page.keyboard.type("0001", delay=20)
-    time.sleep(0.3)
-    front.page.keyboard.type("234")
+    type_ahead = """async words => {
+        const box = document.querySelector('.gc3store-browser').shadowRoot.querySelector('.search input');
+        for (const word of words) { box.value = word; box.dispatchEvent(new Event('input')); }
+    }"""
+    front.page.evaluate(type_ahead, ["0", "00", "000", "0001"])
+    until(lambda: front.value("widget.query") == "0001")
+    front.page.evaluate(type_ahead, ["00012", "000123", "0001234"])
     front.locator(".window .row[data-id='Run.1234']").wait_for()
-    time.sleep(1)
-    assert ids(front) == ["Run.1234"] or ids(front)[0] == "Run.1234"
     expect(status(front)).to_contain_text("1 of 1,000,000")
+    front.kernel("late.set()")
+    until(lambda: ["0001"] in front.value("[q.words for q in jobs.asked]"))
+    time.sleep(0.5)  # for the late answer to do its worst
+    assert ids(front) == ["Run.1234"]
     words = front.value("[q.words for q in jobs.asked if q.words]")
-    assert ["0"] not in words  # typing on within 150 ms asks nothing
-    assert ["00"] not in words
+    assert not {"0", "00", "000", "00012"} & {word for (word,) in words}  # typing on asks nothing
 
 
 def test_07_search_highlights_and_escape_returns_to_the_row(small):
@@ -507,26 +523,24 @@ def test_13_selected_can_be_observed(small):
 def test_14_details_follow_the_focus_and_load_nothing(small):
     front = small
     row(front, 0).click()
-    times = front.page.evaluate(
+    at_once = front.page.evaluate(
         """async () => {
              const root = document.querySelector('.gc3store-browser').shadowRoot;
-             const times = [];
+             const shown = root.querySelector('.details');
+             const seen = [];
              for (let i = 0; i < 5; i++) {
-               const row = root.activeElement;
-               const start = performance.now();
-               row.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true, composed: true }));
+               const key = { key: 'ArrowDown', bubbles: true, composed: true };
+               root.activeElement.dispatchEvent(new KeyboardEvent('keydown', key));
+               // Before anything is heard from the kernel.
                const id = root.activeElement.dataset.id;
-               for (;;) {
-                 const shown = root.querySelector('.details');
-                 if (shown.querySelector('code').textContent === id && shown.textContent.includes('Preview')) break;
-                 await new Promise(requestAnimationFrame);
-               }
-               times.push(performance.now() - start);
+               seen.push(shown.querySelector('code').textContent === id && shown.textContent.includes('study.IsingRun'));
+               while (!shown.textContent.includes('Preview')) await new Promise(requestAnimationFrame);
+               seen.push(shown.querySelector('code').textContent === id);
              }
-             return times;
+             return seen;
            }"""
     )
-    assert min(times) < 100, times  # the machine that runs tests does other things too
+    assert at_once == [True] * 10
     assert front.value("jobs.loads") == 0
     front.locator(".details button", has_text="Load preview").click()
     expect(front.locator(".details pre")).to_have_text("'IsingRun.6'")
@@ -776,15 +790,18 @@ def test_22_rename_and_tags_in_place(small):
     press(front, "Escape")
     expect(row(front, 4)).to_contain_text("renamed")
     front.kernel("""
+import threading
+refuse = threading.Event()
 def update(id_, **labels):
-    import time; time.sleep(0.4)
+    refuse.wait()
     raise gc3store.errors.ReadOnlyError("The store was opened for reading.")
 jobs.update = update
 """)
     press(front, "F2")
     front.locator(".editor").fill("hopeful")
     press(front, "Enter")
-    expect(row(front, 4)).to_contain_text("hopeful", timeout=350)
+    expect(row(front, 4)).to_contain_text("hopeful")
+    front.kernel("refuse.set()")
     expect(front.locator(".toast").last).to_contain_text("opened for reading")
     expect(row(front, 4)).to_contain_text("renamed")
 
@@ -802,7 +819,7 @@ def test_23_refresh_keeps_one_s_place(small):
     press(front, " ")
     top = row(front, at).bounding_box()["y"] - front.locator(".grid").bounding_box()["y"]
     front.kernel("for id_ in ['IsingRun.3', 'IsingRun.5']: jobs.remove(id_)")
-    front.locator(".pill").wait_for(timeout=9000)
+    front.locator(".pill").wait_for()
     expect(front.locator(".pill")).to_have_text("2 gone · refresh")
     front.locator(".pill").click()
     until(lambda: row(front, at - 2).count() == 1 and row(front, at - 2).get_attribute("data-id") == id_)
@@ -811,7 +828,7 @@ def test_23_refresh_keeps_one_s_place(small):
     assert row(front, at - 2).get_attribute("aria-selected") == "true"
     assert focused(front) == at - 2
     front.kernel("jobs.add(name='from elsewhere')")
-    front.locator(".pill").wait_for(timeout=9000)
+    front.locator(".pill").wait_for()
     expect(front.locator(".pill")).to_have_text("1 new · refresh")
     front.locator(".bar").get_by_role("button", name="Refresh").click()
     expect(status(front)).to_contain_text("251 objects")
@@ -831,7 +848,7 @@ jobs.count = lambda query=None: polls.append(1) or real(query)
     time.sleep(5.5)
     assert front.value("len(polls)") == 0
     front.page.evaluate("document.querySelector('.gc3store-browser').style.display = ''")
-    until(lambda: front.value("len(polls)") > 0, 8)
+    until(lambda: front.value("len(polls)") > 0)
 
 
 def test_23_two_browsers_on_one_store(small):
@@ -844,7 +861,7 @@ def test_23_two_browsers_on_one_store(small):
     one.locator(".window .row[data-index='0']").click()
     press(front, "Delete")
     expect(one.locator(".status")).to_contain_text("251 objects")
-    expect(two.locator(".pill")).to_have_text("1 gone · refresh", timeout=9000)
+    expect(two.locator(".pill")).to_have_text("1 gone · refresh")
     two.locator(".window .row[data-index='0']").click()  # gone already
     press(front, "Delete")
     expect(two.locator(".toast.bad")).to_contain_text("no object 'IsingRun.1'")

@@ -5,7 +5,7 @@ import { plain } from "./format.ts";
 
 /** How long a message stays; one that can be undone stays longer. */
 const STAY = 8_000;
-const STAY_FOR_UNDO = 15_000;
+const STAY_FOR_UNDO = 20_000;
 
 export interface Message {
   text: string;
