@@ -192,17 +192,18 @@ class Browser(anywidget.AnyWidget):
         try:
             if not catalogue.lists:
                 return f"{title}: {catalogue.notes[0]}", f"<p>{escape(catalogue.notes[0])}</p>"
-            query = self._question()
-            table, count = catalogue.table(query.but(limit=limit)), catalogue.count(query)
+            # One more than is shown tells whether there are more; counting them could take long.
+            table = catalogue.table(self._question().but(limit=limit + 1))
         except Exception as error:  # noqa: BLE001  showing a browser must not fail because its store does
             reason = f"{title} cannot be read: {redact(one_line(error))}"
             return reason, f"<p>{escape(reason)}</p>"
         table = table.drop(columns=[name for name in table.columns if table[name].isna().all()])
-        line = f"{title}: {count:,} object{'s' * (count != 1)}"
+        count = len(table)
+        line = f"{title}: {count} object{'s' * (count != 1)}"
         if count > limit:
-            line += f", the first {limit} of them"
+            table, line = table.head(limit), f"{title}: the first {limit} objects"
         text = f"{line}\n{table.to_string(max_colwidth=40)}" if count else line
-        html = table.to_html(max_rows=limit, border=0) if count else ""
+        html = table.to_html(border=0) if count else ""
         return text, f"<p>{escape(line)}</p>{html}"
 
 
