@@ -6,12 +6,10 @@ entry, the description of where it was written, and the payload.
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-
-import xxhash
 
 from gc3store import recordfile
 from gc3store.catalogue import columns_from_entry, to_microseconds
@@ -19,9 +17,12 @@ from gc3store.columns import entry_of
 from gc3store.errors import CorruptRecordError, DanglingReferenceError, OptionError
 from gc3store.ids import MAX_PREFIX, check_id
 from gc3store.loading import Loading
-from gc3store.primitives import Draft
+from gc3store.memory import passing_through
+from gc3store.payload_file import pieces
+from gc3store.primitives import Draft, Stored, corrupt, repeated, replaced
+from gc3store.record import Record
 from gc3store.saving import Saving
-from gc3store.serialization import Encoded
+from gc3store.serialization import SPOOL, Encoded, Source
 
 __all__ = ["Exporting"]
 
@@ -39,50 +40,55 @@ class Exporting(Saving, Loading):
         CorruptRecordError
             If its bytes are damaged.
         """
-        id_ = check_id(id_)
-        with self._lock, self._snapshot():
-            record = self.describe(id_)
-            stored = self._fetch(id_)
-            source = stored.open()
+        return b"".join(self.export_pieces(id_))
+
+    def export_pieces(self, id_: str) -> Iterator[bytes | memoryview]:
+        """Yield what `export` returns piece by piece: however large it is, it needs no memory.
+
+        What can go wrong goes wrong before the first piece.
+        """
+        draft = self._take_out(id_)
+        encoded = draft.encoded
+        sizes = [view.nbytes for view in encoded.buffers]
+        fields = draft.fields
         entry: dict[str, Any] = {
-            "id": id_,
+            "id": draft.id,
             "store": self.uuid,
-            "name": record.name,
-            "cls": record.cls,
-            "state": record.state,
-            "tags": record.tags,
-            "size": record.size,
-            "created": None if record.created is None else to_microseconds(record.created),
-            "modified": None if record.modified is None else to_microseconds(record.modified),
-            "preview": record.preview,
-            "references": record.references,
-            "origin": json.dumps(dict(record.origin)),
-            "columns": entry_of(record.columns),
+            **{name: fields[name] for name in ("name", "cls", "state", "tags", "size", "created")},
+            "modified": fields["now"],
+            "preview": fields["preview"],
+            "references": draft.reference_ids(),
+            "origin": fields["origin"],
+            "columns": entry_of(fields["columns"]),
             "explicit": True,
+            "buffers": sizes,
         }
-        stream = source.file().read()
-        sizes = [memoryview(buffer).nbytes for buffer in source.buffers or ()]
-        if sizes:
-            entry["buffers"] = sizes
-        hasher = xxhash.xxh3_128(stream)
-        for buffer in source.buffers or ():
-            hasher.update(memoryview(buffer).cast("B"))
-        head = recordfile.pack_head(
-            {key: value for key, value in entry.items() if value not in (None, (), {})},
-            flags=recordfile.PLAIN if source.plain else 0,
-            revision=stored.revision,
-            stream_size=len(stream),
-            n_references=len(record.references),
+        yield recordfile.pack_head(
+            {key: value for key, value in entry.items() if value not in (None, (), {}, [])},
+            flags=recordfile.PLAIN if fields["plain"] else 0,
+            revision=draft.revision,
+            stream_size=encoded.stream_size,
+            n_references=len(draft.references),
             n_buffers=len(sizes),
-            checksum=hasher.digest(),
+            checksum=encoded.checksum,
         )
-        out = io.BytesIO()
-        out.write(head)
-        out.write(stream)
-        for start, buffer in zip(recordfile.offsets(len(stream), sizes), source.buffers or (), strict=True):
-            out.seek(len(head) + start)
-            out.write(buffer)
-        return out.getvalue()
+        yield from pieces(encoded)
+
+    def _take_out(self, id_: str) -> Draft:
+        """Return a record as one that could be written elsewhere, its checksum verified."""
+        id_ = check_id(id_)
+
+        def read() -> Draft:
+            with self._lock, self._snapshot():
+                record = self.describe(id_)
+                stored = self._fetch(id_)
+                if record.revision != stored.revision:
+                    raise replaced(id_)
+                source = stored.open()
+            return _draft(record, stored, source)
+
+        with passing_through():
+            return repeated(read)
 
     def restore(self, data: bytes, *, references: Callable[[str], str] | None = None) -> str:
         """Put back what `export` returned, and return its ID.
@@ -169,3 +175,38 @@ class Exporting(Saving, Loading):
             "plain": bool(head.flags & recordfile.PLAIN),
         }
         return draft, entry.get("store")
+
+
+def _draft(record: Record, stored: Stored, source: Source) -> Draft:
+    stream = source.stream
+    if hasattr(stream, "read"):
+        size = stream.seek(0, os.SEEK_END)
+    else:
+        size = len(stream)
+        if size <= SPOOL:
+            stream = bytes(stream)
+    buffers = [memoryview(buffer).cast("B") for buffer in source.buffers or ()]
+    draft = Draft(None, None)
+    draft.id = stored.id
+    draft.prefix = stored.id.rpartition(".")[0][:MAX_PREFIX] or "object"
+    draft.revision = stored.revision
+    draft.encoded = encoded = Encoded(stream, size, buffers, [], not source.plain)
+    if stored.checksum is not None and encoded.checksum != stored.checksum:
+        raise corrupt(stored.id, "its checksum does not fit")
+    draft.references = record.references
+    draft.fields = {
+        "cls": record.cls,
+        "state": record.state,
+        "size": encoded.size,
+        "preview": record.preview,
+        "environment": None,
+        "now": None if record.modified is None else to_microseconds(record.modified),
+        "created": None if record.created is None else to_microseconds(record.created),
+        "name": record.name,
+        "tags": record.tags,
+        "origin": json.dumps(dict(record.origin)),
+        "columns": dict(record.columns),
+        "explicit": True,
+        "plain": source.plain,
+    }
+    return draft

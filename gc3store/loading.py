@@ -15,14 +15,11 @@ from gc3store.identity import kind_of
 from gc3store.ids import check_id
 from gc3store.memory import many_objects
 from gc3store.placeholder import MissingReference, faithful, keep_original
-from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found
+from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found, repeated
 from gc3store.progress import progress
 from gc3store.serialization import checksum_of, decode, encode, make_shell
 
 __all__ = ["Loading"]
-
-#: How often what was replaced while it was being read is read again.
-_AGAIN = 20
 
 
 class Loading(Primitives):
@@ -66,14 +63,9 @@ class Loading(Primitives):
         Unpickling runs code that the stored bytes name; `describe` and `table` do not.
         """
         id_ = check_id(id_)
-        for _ in range(_AGAIN):
-            try:
-                if missing != "error":
-                    return self._load_with_placeholders(id_, missing)
-                return self._load_one(id_, fresh=fresh)
-            except ReplacedError:  # once more, as it is by now
-                continue
-        return self._load_one(id_, fresh=fresh)
+        if missing != "error":
+            return repeated(lambda: self._load_with_placeholders(id_, missing))
+        return repeated(lambda: self._load_one(id_, fresh=fresh))
 
     def _load_one(self, id_: str, *, fresh: bool) -> Any:
         stored = self._fetch(id_)

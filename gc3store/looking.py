@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import StoreError
 from gc3store.ids import check_id, number_of
-from gc3store.primitives import Primitives, corrupt, not_found
+from gc3store.memory import passing_through
+from gc3store.primitives import Primitives, corrupt, not_found, repeated
 from gc3store.record import Query, Record
 from gc3store.serialization import checksum_of
 
@@ -135,10 +136,16 @@ class Looking(Primitives):
         CorruptRecordError
             If they are damaged.
         """
-        stored = self._fetch(check_id(id_))
-        source = stored.open()  # large payloads are verified whenever they are opened for copying
-        if stored.checksum is not None and checksum_of(source) != stored.checksum:
-            raise corrupt(stored.id, "its checksum does not fit")
+        id_ = check_id(id_)
+
+        def read() -> None:
+            stored = self._fetch(id_)
+            source = stored.open()  # large payloads are verified whenever they are opened for copying
+            if stored.checksum is not None and checksum_of(source) != stored.checksum:
+                raise corrupt(id_, "its checksum does not fit")
+
+        with passing_through():
+            repeated(read)
 
     # The mapping protocol.
 

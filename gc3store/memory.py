@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import mmap
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["MANY", "Rest", "many_objects", "room_for"]
+__all__ = ["MANY", "Rest", "is_passing", "many_objects", "passing_through", "room_for"]
 
 #: How many objects are very many.
 MANY = 1000
@@ -25,6 +27,9 @@ def room_for(size: int) -> Any:
     """
     if size < _LARGE:
         return bytearray(size)
+    if is_passing():
+        with suppress(OSError, AttributeError):  # no space there, or no way to be sure of it
+            return _room_on_disk(size)
     if not hasattr(mmap, "MAP_PRIVATE"):
         return mmap.mmap(-1, size)
     # Private: what a forked child writes into an array must not show in its parent.
@@ -33,6 +38,35 @@ def room_for(size: int) -> Any:
         with suppress(OSError):  # where the kernel has no huge pages
             room.madvise(mmap.MADV_HUGEPAGE)
     return room
+
+
+_passing = threading.local()
+
+
+@contextmanager
+def passing_through() -> Iterator[None]:
+    """Let large payloads that are read in the context take no memory: they are only passed on.
+
+    What `room_for` returns then is a temporary file's, which the system writes out when
+    memory is short; files of payloads are mapped, not copied.
+    """
+    before = is_passing()
+    _passing.on = True
+    try:
+        yield
+    finally:
+        _passing.on = before
+
+
+def is_passing() -> bool:
+    """Whether this thread is in the context of `passing_through`."""
+    return getattr(_passing, "on", False)
+
+
+def _room_on_disk(size: int) -> mmap.mmap:
+    with tempfile.TemporaryFile(prefix="gc3store-", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, size)  # a file with holes could turn out not to fit
+        return mmap.mmap(file.fileno(), size)
 
 
 class Rest:

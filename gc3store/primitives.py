@@ -11,7 +11,7 @@ import builtins
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.calls import CheckedCalls
@@ -45,10 +45,12 @@ __all__ = [
     "corrupt",
     "not_found",
     "reopened",
+    "repeated",
     "replaced",
 ]
 
 _S = TypeVar("_S", bound=Store)
+_T = TypeVar("_T")
 
 
 class ReplacedError(StoreUnavailableError):
@@ -387,6 +389,18 @@ def not_found(id_: str) -> ObjectNotFoundError:
 def corrupt(id_: str, reason: str) -> CorruptRecordError:
     """Return the error for a record whose bytes are damaged."""
     return CorruptRecordError(f"The record of {id_} is damaged: {reason}; restore it from a backup.", id=id_)
+
+
+#: How often what was replaced while it was being read is read again.
+_AGAIN = 20
+
+
+def repeated(read: Callable[[], _T]) -> _T:
+    """Read something, and once more, as it is by then, if it was replaced meanwhile."""
+    for _ in range(_AGAIN):
+        with suppress(ReplacedError):
+            return read()
+    return read()
 
 
 def replaced(id_: str) -> ReplacedError:

@@ -442,7 +442,9 @@ class Encoder:
             stream, self._spool = self._spool, None
         else:
             stream = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        return Encoded(stream, self._size, self._buffers, self._targets, cloudpickled, self._warnings)
+        # An empty list is not handed over: the next object would put its own buffers into it.
+        buffers, targets, warnings = self._buffers or [], self._targets or [], self._warnings or ()
+        return Encoded(stream, self._size, buffers, targets, cloudpickled, warnings)
 
     def _reset(self) -> None:
         self._parts.clear()

@@ -340,3 +340,13 @@ class TestOtherPackages:
         loaded = store.load(store.save(graph))
         assert nx.utils.graphs_equal(loaded, graph)
         assert store.describe(graph.persistent_id).cls == "networkx.classes.graph.Graph"
+
+
+def test_what_is_encoded_has_buffers_of_its_own():
+    """An object without buffers does not get those of the next one, nor its references."""
+    numpy = pytest.importorskip("numpy")
+    from gc3store.serialization import encode
+
+    plain, large, other = [encode(obj) for obj in ({"a": 1}, numpy.arange(100_000), [Point(1, 2)])]
+    assert (plain.buffers, plain.targets, other.buffers) == ([], [], [])
+    assert [view.nbytes for view in large.buffers] == [800_000]

@@ -158,8 +158,8 @@ def to_gc3pie(
         _unwrap_root(program, editor)
         if named is not False and not _add_id(program, editor, id) and named:
             raise SaveError(
-                f"{id} has no attributes of its own, and GC3Pie loads only objects that hold their ID; "
-                f"save it to a store of gc3store, for instance in another directory.",
+                "This object has no attributes of its own, and GC3Pie loads only objects that hold their ID; "
+                "save it to a store of gc3store, for instance in another directory.",
                 id=id,
             )
         return editor.stream()

@@ -19,8 +19,9 @@ import xxhash
 from gc3store.catalogue import record_from_entry
 from gc3store.directory_index import CatalogueIndex
 from gc3store.engine import RecordStore
-from gc3store.errors import LoadError, NotSupportedError
+from gc3store.errors import LoadError, NotSupportedError, SaveError
 from gc3store.gc3pie.payload import from_gc3pie, to_gc3pie
+from gc3store.graph import components
 from gc3store.identity import kind_of
 from gc3store.inspecting import Payload
 from gc3store.inspection.summary import Summary, summary
@@ -272,6 +273,7 @@ class GC3PieRecords(RecordStore):
         self._reserved = frozenset(str(draft.id) for draft in drafts)
 
     def _write(self, drafts: builtins.list[Draft]) -> None:
+        _refuse_circles(drafts)
         fresh = [draft for draft in drafts if draft.id is None or draft.id in self._reserved]
         self._reserved = frozenset()
         try:
@@ -300,6 +302,24 @@ class GC3PieRecords(RecordStore):
             buffers=draft.encoded.buffers,
             named=self._must_name or (None if kind is None else kind.persistable or kind.takes_id),
         )
+
+
+def _refuse_circles(drafts: Sequence[Draft]) -> None:
+    """Raise the error for objects that refer to each other: GC3Pie would load them without end."""
+    graph: dict[Draft, builtins.list[Draft]] = {}
+    queue = builtins.list(drafts)
+    for draft in queue:  # the queue grows while it is walked
+        if draft not in graph:
+            graph[draft] = [other for other in draft.references if isinstance(other, Draft)]
+            queue += graph[draft]
+    for part in components(graph, drafts):
+        if len(part) > 1:
+            names = " and ".join(draft.id or f"a new {draft.prefix}" for draft in part[:3])
+            raise SaveError(
+                f"{names} refer to each other in a circle, which GC3Pie could not load again; "
+                f"save them to a store of gc3store, for instance in another directory.",
+                id=part[0].id,
+            )
 
 
 def _summary(id_: str, data: bytes, templates: Templates | None = None) -> Summary:

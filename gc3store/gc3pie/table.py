@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import md5
 from itertools import islice
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ from sqlalchemy.engine import URL
 from gc3store.catalogue import columns_from_entry
 from gc3store.columns import entry_of, merged, plain
 from gc3store.directory_index import CatalogueIndex
-from gc3store.errors import OptionError
+from gc3store.errors import OptionError, SaveError
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.form import raw_attributes
@@ -294,6 +294,16 @@ class GC3PieTable(GC3PieRecords):
         highest = self._writer.execute(sa.select(sa.func.max(self._table.c.id))).scalar()
         return [str(number) for number in next_numbers(len(prefixes), above=highest or 0)]
 
+    def _payload(self, draft: Draft) -> bytes:
+        cls = _class_of(draft)
+        if cls is not None and not cls.__weakrefoffset__:  # GC3Pie keeps such a reference to what it loads
+            raise SaveError(
+                f"GC3Pie could not load an object of type {cls.__name__}, only instances of classes such as its own; "
+                f"save it to a store of gc3store, for instance in another database.",
+                id=draft.id,
+            )
+        return super()._payload(draft)
+
     def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
         table = self._table
         with self._translated():
@@ -414,6 +424,15 @@ def _plain(value: Any) -> Any:
         return plain(value)
     except (ValueError, OverflowError):
         return None
+
+
+def _class_of(draft: Draft) -> type | None:
+    """Return an object's class, `None` where only its name is known and it is not built in."""
+    if draft.obj is not None:
+        return type(draft.obj)
+    module, _, name = draft.fields["cls"].rpartition(".")
+    found = NoneType if name == "NoneType" else getattr(builtins, name, None)
+    return found if module == "builtins" and isinstance(found, type) else None
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -182,14 +182,63 @@ def test_a_counter_that_stays_locked_is_an_error_that_says_so(samples, monkeypat
         make_store(samples / "fs").save(new_run())
 
 
-def test_what_gc3pie_could_not_load_is_refused(samples):
-    store = make_store(samples / "fs")
-    before = files(samples / "fs")
-    with pytest.raises(SaveError, match="only objects that hold their ID"):
-        store.save([1, 2, 3])
-    assert files(samples / "fs") == before
-    table = make_store(samples / "jobs.db")
-    assert table.load(table.save([1, 2, 3])) == [1, 2, 3]
+@pytest.mark.parametrize("value", [[1, 2, 3], {"a": 1}, "text", 3, None])
+def test_what_gc3pie_could_not_load_is_refused(sample, value):
+    store = make_store(sample.path)
+    before = files(sample.path)
+    with pytest.raises(
+        SaveError, match=r"GC3Pie (loads only objects that hold their ID|could not load an object)"
+    ):
+        store.save(value)
+    assert files(sample.path) == before
+
+
+def test_a_circle_is_refused_since_gc3pie_could_not_load_it(sample):
+    store = make_store(sample.path)
+    before = files(sample.path)
+    study = store.load(sample.root)
+    sweep = study.tasks[0]
+    sweep.tasks[0].parent = sweep
+    with pytest.raises(SaveError, match="refer to each other in a circle") as caught:
+        store.save(study)
+    assert caught.value.id in (sweep.persistent_id, sweep.tasks[0].persistent_id)
+    one, other = new_run(), new_run()
+    one.other, other.other = other, one
+    with pytest.raises(SaveError, match="a new IsingRun and a new IsingRun refer to each other"):
+        store.save(one)
+    assert not hasattr(one, "persistent_id")
+    assert files(sample.path) == before
+
+
+def test_an_object_may_refer_to_itself(sample):
+    store = make_store(sample.path)
+    run = new_run()
+    run.me = run
+    id_ = store.save(run)
+    again = store.load(id_, fresh=True)
+    assert again.me is again
+    if sample.name == "fs":
+        theirs = original(sample.path).load(id_)
+        assert theirs.me is theirs
+
+
+def test_names_of_classes_may_be_long(samples):
+    from gc3libs.persistence.idfactory import Id
+
+    task = new_run()
+    theirs = original(samples / "fs")
+    for persistent_id in (Id("A" * 200, 123456), Id("é" * 100, 123457)):
+        task.persistent_id = persistent_id
+        theirs.save(task)
+        store = make_store(samples / "fs")
+        id_ = str(persistent_id)
+        assert store.list()[-1] == id_
+        assert store.load(id_).temperature == 4.25
+        again = store.load(id_)
+        again.temperature = 9.5
+        store.save(again)
+        theirs.invalidate_cache()
+        assert theirs.load(id_).temperature == 9.5
 
 
 def test_a_failed_save_changes_nothing(sample):
