@@ -34,6 +34,30 @@ __all__ = ["main"]
 
 _LISTED = ("id", "cls", "state", "name", "size", "modified")
 
+_EXAMPLES = {
+    "ls": """\
+  gc3store ls results/                            everything, the oldest first
+  gc3store ls jobs.db class:IsingRun 'size:>1MB'  as in the search field of the browser
+  gc3store ls jobs.db --order modified --reverse --limit 20
+  gc3store ls jobs.db state:FAILED --json | jq -r '.[].id'""",
+    "info": """\
+  gc3store info jobs.db                    how many objects of which classes and states
+  gc3store info jobs.db IsingRun.26 sweep  two objects: by ID (or its number), and by name""",
+    "export": """\
+  gc3store export jobs.db IsingRun.26 -o saved/
+  gc3store export jobs.db 26 -o - | ssh host 'cat > run.gc3export'
+
+What is written goes back in with Python: make_store(URL).restore(Path("run.gc3export").read_bytes())""",
+    "verify": """\
+  gc3store verify results/ && echo all is well
+  gc3store verify jobs.db -q 'saved:<1d' --json""",
+    "copy": """\
+  gc3store copy my-session/ sqlite:///jobs.db    a GC3Pie session into a database
+  gc3store copy jobs.db backup/ -q class:IsingRun
+
+After an interruption, or with new objects in the first store, the same command copies what is missing.""",
+}
+
 _Command = Callable[[argparse.Namespace], int]
 
 
@@ -80,7 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, command: _Command, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog="examples:\n" + _EXAMPLES[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.add_argument("url", metavar="URL", help="a directory, an SQLite file, a GC3Pie session, or a URL")
         sub.add_argument("--table", metavar="NAME", help="name of the table, where a database has several")
         sub.add_argument("--json", action="store_true", help="print JSON")
@@ -196,16 +226,21 @@ def _export(options: argparse.Namespace) -> int:
     if options.output == "-":
         if len(ids) > 1:
             raise UsageError("Only one object fits into standard output; name a directory with -o.")
-        sys.stdout.buffer.write(store.export(ids[0]))
+        for piece in store.export_pieces(ids[0]):
+            sys.stdout.buffer.write(piece)
         return 0
     os.makedirs(options.output, exist_ok=True)
     written = []
     for id_ in _progress(ids, "exporting", options):
         path = os.path.join(options.output, f"{id_}.gc3export")
-        data = store.export(id_)
         with open(path, "xb") as file:  # never over a file that is there
-            file.write(data)
-        written.append({"id": id_, "file": path, "size": len(data)})
+            try:
+                file.writelines(store.export_pieces(id_))
+            except BaseException:
+                os.unlink(path)  # half of an object is worse than none
+                raise
+            size = file.tell()
+        written.append({"id": id_, "file": path, "size": size})
     if options.json:
         _print_json_list(written)
     else:

@@ -212,3 +212,18 @@ def test_an_interrupted_copy_says_how_to_go_on(place, tmp_path):
     assert err == "gc3store: interrupted; the same command goes on where it stopped\n"
     assert main(["copy", place, str(tmp_path / "copy"), "--quiet"]) == 0
     assert len(make_store(tmp_path / "copy")) == 3005
+
+
+@pytest.mark.parametrize("command", ["ls", "info", "export", "verify", "copy"])
+def test_help_teaches_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert out.count(f"  gc3store {command} ") >= 2
+
+
+def test_an_export_that_fails_leaves_no_file(place, run, tmp_path):
+    damage(place, "str.5")
+    run("export", place, "str.5", "-o", tmp_path / "out", code=1)
+    assert list((tmp_path / "out").iterdir()) == []
