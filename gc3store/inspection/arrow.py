@@ -133,9 +133,7 @@ def _simple(array: _Array, name: str, reader: Reader) -> _Values:
     if name in _TEXTS:
         return _texts(array, name, reader)
     if name == "date32[day]":
-        return _fixed(
-            array, name, "i", lambda days: _EPOCH + timedelta(days) if abs(days) < 700_000 else days
-        )
+        return _fixed(array, name, "i", _day)
     match = re.fullmatch(r"(duration|time32|time64|date64)\[(s|ms|us|ns)\]", name)
     if match is None:
         raise NotPlainError
@@ -143,9 +141,7 @@ def _simple(array: _Array, name: str, reader: Reader) -> _Values:
     if kind == "duration":
         return _times(array, name, "m", unit)
     if kind == "date64":
-        return _fixed(
-            array, name, "q", lambda ms: _EPOCH + timedelta(milliseconds=ms) if abs(ms) < 1 << 45 else ms
-        )
+        return _fixed(array, name, "q", lambda ticks: _day(ticks // 86_400_000))
     return _fixed(array, name, "i" if kind == "time32" else "q", lambda ticks: _clock(ticks, _TICKS[unit]))
 
 
@@ -166,6 +162,13 @@ def _moments(array: _Array, unit: str, zone: Any) -> _Values:
         raise NotPlainError
     name, get, source = _times(array, f"timestamp[{unit}{f', tz={zone[:100]}' if zone else ''}]", "M", unit)
     return (name, get, source) if zone is None else (name, lambda i: aware(get(i)), source)
+
+
+def _day(days: int) -> date | int:
+    try:
+        return _EPOCH + timedelta(days)
+    except OverflowError:
+        return days
 
 
 def _clock(ticks: int, per_second: int) -> Any:

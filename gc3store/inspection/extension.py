@@ -172,8 +172,7 @@ def _intervals(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
             raise NotPlainError
         fields = mapping_of(state[0], reader.budget)
     dtype = fields.get("_dtype")
-    args = dtype[1] if type(dtype) is list else None
-    closed = args[1] if type(args) is tuple and len(args) == 2 else fields.get("_closed")
+    closed = _fields(dtype, reader).get("closed") if type(dtype) is list else fields.get("_closed")
     return between(column_of(fields.get("_left"), reader), column_of(fields.get("_right"), reader), closed)
 
 

@@ -27,9 +27,8 @@ _CLOCKS: Final = {
 
 
 def _week(ordinal: int, anchor: str) -> str:
-    # The first week ends on the first such day of 1970 or on the day before the epoch's week.
-    last = _DAYS.index(anchor or "SUN")
-    end = _EPOCH + timedelta(7 * ordinal - 4 + (last - 6))
+    # Week 0 is the one that ends on Sunday, 28 December 1969, or on the next day of that name.
+    end = _EPOCH + timedelta(7 * ordinal - 4 + (_DAYS.index(anchor or "SUN") + 1) % 7)
     return f"{end - timedelta(6)}/{end}"
 
 

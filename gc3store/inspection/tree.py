@@ -316,7 +316,7 @@ class Reader:
     def _key(self, raw: Any) -> Any:
         if type(raw) is tuple:
             if len(raw) > 64 or not all(map(_simple, raw)):
-                flat = [self._key(c) if type(c) is list else c for c in raw[:64]]
+                flat = [c if type(c) is tuple else self._key(c) for c in raw[:64]]
                 if len(raw) > 64 or any(c is _MISSING or type(c) is tuple for c in flat):
                     return self._nested(raw)
             return self.value(raw)
