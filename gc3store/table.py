@@ -57,10 +57,15 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         index = pd.Index(data["id"], name="id", dtype="str")
         columns_ = {name: _column(name, data[name]) for name in names if name in known}
     if paths:
+        from gc3store.inspection.jobs import PARENTS
         from gc3store.tabulation import read_paths
 
         rows = Rows(data["id"], stamps_of(data), query == Query(), token)
-        columns_.update(_path_columns(read_paths(store, rows, paths), known))
+        columns_.update(_path_columns(read_paths(store, rows, [path for path in paths if path != PARENTS]), known))
+        if PARENTS in paths:
+            # Told by the catalogue, and other records: nothing that this one's stamp could vouch for.
+            referrers = store._referrers(data["id"])
+            columns_[PARENTS] = pd.Series([referrers.get(id_, []) for id_ in data["id"]], dtype=object).array
     return pd.DataFrame(columns_, index=index, columns=names)
 
 

@@ -361,6 +361,26 @@ def test_jobs_tell_what_became_of_them():
         )
         assert table.loc["IsingRun.26", "execution.returncode"] == 256
         assert (table["job.time.RUNNING"] > 0).all()
+        family = store.table(columns=["job.parents", "job.children", "job.resource", "job.signal"])
+        assert family.loc["TemperatureSweep.36", "job.parents"] == ["FiniteSizeStudy.24"]
+        assert family.loc["TemperatureSweep.36", "job.children"] == [f"IsingRun.{n}" for n in range(37, 47)]
+        assert family.loc["FiniteSizeStudy.24", "job.parents"] == []
+        assert family.loc["IsingRun.37", "job.children"] == []
+        assert (family.loc["IsingRun.37", "job.resource"], family.loc["IsingRun.37", "job.signal"]) == (
+            "localhost",
+            0,
+        )
+
+
+def test_parents_follow_when_others_change(store, model):
+    part = model.Part(1.5)
+    study = model.Study(part)
+    store.save(study)
+    columns = ["cls", "job.parents"]
+    assert store.table(columns=columns).loc[part.persistent_id, "job.parents"] == [study.persistent_id]
+    study.runs.clear()
+    store.save(study)  # the part's own record is as it was
+    assert store.table(columns=columns).loc[part.persistent_id, "job.parents"] == []
 
 
 @pytest.mark.parametrize(

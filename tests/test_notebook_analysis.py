@@ -1,6 +1,7 @@
 """The analysis notebook, run where GC3Pie and the jobs' classes cannot be imported."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,22 @@ def test_the_analysis_needs_no_code_of_the_jobs(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.endswith("done\n")
+
+
+def test_its_results_are_in_it_and_tell_of_no_machine():
+    text = (NOTEBOOKS / "03-analysis.ipynb").read_text()
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert all(output["output_type"] != "error" for output in outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    shown = json.dumps([output.get("data", output.get("text")) for output in outputs])
+    for expected in (
+        "exit code 1",
+        "Remote job exited with code 1",
+        "TemperatureSweep.25",
+        "ising.IsingRun (class, not found",
+    ):
+        assert expected in shown
+    places = set(re.findall(r"(?<![\w.<])/(?:home|root|work|Users|tmp|var|opt)/[^\s\"'<\\\\]*", shown))
+    assert places <= {"/tmp/gc3store/tests/data/gc3pie/fs"}

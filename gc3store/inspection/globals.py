@@ -185,6 +185,8 @@ def _module_exists(module: str) -> bool:
     for i in range(len(parts)):
         name = ".".join(parts[: i + 1])
         loaded = sys.modules.get(name)
+        if loaded is None and name in sys.modules:
+            return False  # said not to be imported
         if loaded is not None:
             path = getattr(loaded, "__path__", None)
             if path is None and i + 1 < len(parts):

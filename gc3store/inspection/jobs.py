@@ -15,7 +15,8 @@ code is not at hand here:
 ``job.ended``
 ``job.duration``                     seconds from its first state to its last
 ``job.time.RUNNING``                 seconds spent in a state
-``job.children``                     how many tasks it has
+``job.children``                     the IDs of its tasks
+``job.parents``                      the IDs of what it is a task of; only as a column
 ===================================  ================================================================
 
 They are columns like others: ``store.table(columns=["temperature", "job.outcome"])``.
@@ -32,7 +33,10 @@ from typing import Any, Final
 from gc3store.inspection.values import Inert, Reference, attributes, class_path
 from gc3store.paths import MISSING, Path, evaluate
 
-__all__ = ["JOB_RUN", "Job", "derived", "is_job"]
+__all__ = ["JOB_RUN", "PARENTS", "Job", "derived", "is_job"]
+
+#: What a column is called that is not read out of a job, but out of those that refer to it.
+PARENTS: Final = "job.parents"
 
 #: Exit codes above this are not the program's: GC3Pie uses them, with a signal of its own.
 _OWN_SIGNALS: Final = {
@@ -197,7 +201,8 @@ def is_job(value: Any) -> bool:
 JOB_RUN: Final = "gc3libs.Run"
 
 _FIELDS: Final = frozenset(
-    "state exitcode signal returncode failed outcome message resource submitted started ended duration".split()  # noqa: SIM905
+    "state exitcode signal returncode failed outcome message resource submitted started ended duration "  # noqa: SIM905
+    "children".split()
 )
 
 
@@ -221,8 +226,6 @@ def derived(look: Callable[[str], Any], path: Path) -> Any:
         return MISSING
     if len(names) == 2 and names[1] in _FIELDS:
         return getattr(job, names[1])
-    if names == ["job", "children"]:
-        return len(job.children)
     if len(names) == 3 and names[1] == "time":
         return job.durations.get(names[2])
     return MISSING
