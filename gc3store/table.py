@@ -61,7 +61,9 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         from gc3store.tabulation import read_paths
 
         rows = Rows(data["id"], stamps_of(data), query == Query(), token)
-        columns_.update(_path_columns(read_paths(store, rows, [path for path in paths if path != PARENTS]), known))
+        columns_.update(
+            _path_columns(read_paths(store, rows, [path for path in paths if path != PARENTS]), known)
+        )
         if PARENTS in paths:
             # Told by the catalogue, and other records: nothing that this one's stamp could vouch for.
             referrers = store._referrers(data["id"])
