@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc3store.inspection.globals import globals_of
+from gc3store.inspection.nodes import modern_name
 from gc3store.renaming import renamed, renaming
 from gc3store.serialization import Finder, Source
 
@@ -35,8 +36,9 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
     UntrustedError
         If the payload names anything that may not be imported; nothing of it was then.
     """
+    checked: frozenset[tuple[str, str]] = frozenset()
     if not trust.everything:
-        _check(trust, id_, source)
+        checked = _check(trust, id_, source, missing=placeholders is not None)
     elif placeholders is None and not renaming():
         return None
 
@@ -46,7 +48,8 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
     def find(module: str, name: str, default: Any) -> Any:
         module, name = renamed(module, name)
         if not trust.everything:
-            trust.check(id_, module, name, default)
+            if not checked.intersection([(module, name), renamed(*modern_name(module, name))]):
+                trust.check(id_, module, name, default)
             if (module, name) == ("_codecs", "encode"):
                 return _latin1
         if placeholders is None:
@@ -59,7 +62,7 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
     return find
 
 
-def _check(trust: Trust, id_: str, source: Source) -> None:
+def _check(trust: Trust, id_: str, source: Source, *, missing: bool) -> frozenset[tuple[str, str]]:
     # All names at once and before the first is imported. This also finds what the unpickler
     # would never ask about: objects that extension codes have in a table of the process.
     if hasattr(source.stream, "read"):
@@ -70,7 +73,12 @@ def _check(trust: Trust, id_: str, source: Source) -> None:
     for module, name in names:
         trust.check(id_, module, name)
     for module, name in names:
-        trust.check(id_, module, name, _import)
+        try:
+            trust.check(id_, module, name, _import)
+        except (ImportError, AttributeError):
+            if not missing:
+                raise
+    return frozenset(names)
 
 
 def _import(module: str, name: str) -> Any:
