@@ -27,6 +27,8 @@ SLOW = (
     "builtins.frozenset in itself", "fields that overlap in fields", "indexes without end", "sparse array without end",
     "structures of Arrow in structures", "frozen set that is its own argument",
 )  # fmt: skip
+#: Streams that ask plain types for too much: the documentation says that only looking is bounded, not loading.
+GREEDY = ("Fraction", "bytes", "bytearray", "list of range")
 PATHS = ["size", "x", "execution.exitcode", "results.energy", "tasks[0].jobname", "job.outcome", "job.time.RUNNING",
          "job.parents", "job.children", "a['b'][0]"]  # fmt: skip
 WATCHED = (
@@ -122,7 +124,7 @@ class Guard:
                 print(*self.slow[-1], file=sys.stderr, flush=True)
 
 
-def look(guard, address, folder, least=1):
+def look(guard, address, folder, names=()):
     """Do everything but load; return how many objects there were."""
     import gc3store
     from gc3store import cli, inspection
@@ -133,7 +135,7 @@ def look(guard, address, folder, least=1):
         kind = type(store).__name__
         do = lambda what, *args, **options: guard.run(f"{kind}: {what}", *args, **options)  # noqa: E731
         ids = do("list", store.list) or []
-        assert len(ids) >= least, f"{kind} lists {len(ids)}"
+        assert len(ids) >= max(1, len(names)), f"{kind} lists {len(ids)}"
         do("records", lambda: list(store.records()))
         do("len and in", lambda: (len(store), ids[0] in store, list(store)))
         do("repr", lambda: (repr(store), store._repr_html_()))
@@ -176,6 +178,7 @@ def look(guard, address, folder, least=1):
             guard.run(f"{kind}: {arguments[0]}", cli.main, arguments)
     for trust in ("nothing", ["datetime.date"], ["collections", "datetime"]):
         with gc3store.make_store(address, read_only=True, trust=trust) as store:
+            ids = [id_ for id_ in ids if trust == "nothing" or _name(id_, names) not in GREEDY + SLOW]
             for id_ in ids:
                 guard.run(f"{kind}: load {id_} trusting {trust}", store.load, id_)
                 if trust != "nothing":
@@ -208,7 +211,7 @@ def main(folder):
     addresses, names = fill(folder)
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     guard.found.clear()
-    counts = [look(guard, address, folder, least=len(names)) for address in addresses]
+    counts = [look(guard, address, folder, names) for address in addresses]
     found = [(what, event, said, _name(what, names)) for what, event, said in guard.found]
     slow = [(seconds, what, _name(what, names)) for seconds, what in sorted(guard.slow)[-10:]]
     json.dump({"counts": counts, "found": found, "slow": slow}, sys.stdout)

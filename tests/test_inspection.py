@@ -12,6 +12,7 @@ import pathlib
 import pickle
 import types
 import uuid
+import zoneinfo
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,6 +159,75 @@ values = st.recursive(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values, st.sampled_from(PROTOCOLS))
 def test_plain_values_are_shown_as_themselves(value, protocol):
+    check_plain(value, protocol)
+
+
+@pytest.mark.soak
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(values)
+def test_thousands_of_plain_values_are_shown_as_themselves(value):
+    for protocol in PROTOCOLS:
+        check_plain(value, protocol)
+
+
+objects = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        st.builds(Result, inner, st.lists(inner, max_size=3)),
+        st.builds(Point, inner, inner),
+        st.dictionaries(st.text(max_size=4), inner, max_size=3).map(Table),
+        st.lists(inner, max_size=3).map(Stack),
+        st.lists(inner, max_size=2).map(lambda args: ValueError(*args)),
+        st.builds(Colour, st.just(1)),
+        st.integers(0, 3).map(Mask),
+        st.integers(-5, 5).map(Count),
+        st.builds(lambda size: Configured(size=size), inner),
+    ),
+    max_leaves=12,
+)
+
+
+def mirrors(value, shown):
+    """Whether what inspection shows has everything that an object has."""
+    if isinstance(value, enum.Enum):
+        return isinstance(shown, Name) or (getattr(shown, "value", value.value) == value.value)
+    if isinstance(value, BaseException):
+        return class_path(shown) == "builtins.ValueError" and all(map(mirrors, value.args, parts(shown).args))
+    if type(value) in (Result, Configured):
+        # Before protocol 4, what is made with keywords is made by a function.
+        return class_path(shown).rpartition(".")[2] in (type(value).__qualname__, "") and all(
+            mirrors(part, getattr(shown, name)) for name, part in vars(value).items()
+        )
+    if type(value) in (Point, Stack, list):
+        return len(value) == len(shown) and all(map(mirrors, value, shown))
+    if isinstance(value, dict):
+        return len(value) == len(shown) and all(mirrors(part, shown[key]) for key, part in value.items())
+    if type(value) is Count:
+        return class_path(shown).endswith("Count")
+    return same_as(value, shown)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(objects, st.sampled_from(PROTOCOLS[2:]))
+def test_objects_have_what_loading_gives(value, protocol):
+    stream = pickle.dumps(value, protocol)
+    shown = read(stream)
+    assert mirrors(pickle.loads(stream), shown)
+    assert same(shown, read(stream))
+
+
+@pytest.mark.soak
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(objects)
+def test_thousands_of_objects_have_what_loading_gives(value):
+    for protocol in PROTOCOLS[2:]:
+        stream = pickle.dumps(value, protocol)
+        assert mirrors(pickle.loads(stream), read(stream))
+
+
+def check_plain(value, protocol):
     shown = read(pickle.dumps(value, protocol))
     # What was shared because it was equal is shared once more by a second round.
     assert same_as(pickle.loads(pickle.dumps(value, protocol)), shown)
@@ -229,6 +299,28 @@ def test_keyword_arguments_are_shown(protocol):
     if protocol >= 4:
         assert parts(shown).kwargs == {"size": 3}
     assert shown.size == 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_long_texts_keep_lone_surrogates(protocol):
+    value = "\ud800x\udcff" * 400_000
+    assert read(pickle.dumps(value, protocol)) == value
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_named_time_zones_are_themselves(protocol):
+    zone = zoneinfo.ZoneInfo("Europe/Zurich")
+    moment = dt.datetime(2026, 7, 1, 12, tzinfo=zone)
+    shown = read(pickle.dumps([zone, moment], protocol))
+    assert shown[0] is zone
+    assert shown[1].utcoffset() == dt.timedelta(hours=2)
+    elsewhere = pickle.dumps(zone, 4).replace(b"Europe/Zurich", b"Europe/Nowhere".ljust(13)[:13])
+    assert "Europe/Nowher" in repr(read(elsewhere))
+
+
+def test_members_of_enumerations_tell_their_value():
+    shown = read(pickle.dumps(Colour.RED))
+    assert shown.value == 1 if isinstance(shown, Inert) else shown.name.endswith("RED")
 
 
 def test_a_missing_attribute_is_said():

@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+from zoneinfo import TZPATH, ZoneInfo
 
 from gc3store.inspection.budget import Budget, NotPlainError
 from gc3store.inspection.nodes import (
@@ -319,7 +320,21 @@ def _timezone(args: tuple[Any, ...], node: Node, reader: Reader) -> timezone:
     return timezone(offset) if len(args) == 1 else timezone(offset, text_of(args[1], reader.budget))
 
 
-def _zoneinfo(args: tuple[Any, ...], node: Node, _reader: Reader) -> Zone:
+def _zoneinfo(args: tuple[Any, ...], node: Node, reader: Reader) -> tzinfo:
+    # zoneinfo.ZoneInfo._unpickle(key, from the cache)
+    key = _named_zone(args, node, reader).key
+    # Only from the system's files, never from the package tzdata, which would be imported by that name.
+    if len(key) < 100 and re.fullmatch(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", key, re.ASCII):
+        reader.budget.touch(key, 1000)
+        if any(os.path.isfile(os.path.join(place, key)) for place in TZPATH):
+            try:
+                return ZoneInfo(key)
+            except (OSError, LookupError):
+                pass  # a file that holds something else
+    return Zone(key)
+
+
+def _named_zone(args: tuple[Any, ...], node: Node, _reader: Reader) -> Zone:
     _no_state(node)
     return Zone(_take(args[:1], str)[0])
 
@@ -421,7 +436,7 @@ VALUES: Final[dict[str, Builder]] = {
     "pathlib._local.PureWindowsPath": _pure_windows,
     "pathlib._local.WindowsPath": _windows,
     "pytz._UTC": _utc,
-    "pytz._p": _zoneinfo,
+    "pytz._p": _named_zone,
     "uuid.UUID": _uuid,
     "zoneinfo.ZoneInfo._unpickle": _zoneinfo,
 }

@@ -198,7 +198,7 @@ class Reader:
             if kind == BUFFER:
                 return node[0]
             if kind == TEXT:
-                return str(node[0], "utf-8", "surrogateescape")
+                return _text(node[0])
         return self._inert(
             node, Parts(cls=Name("builtins", "int" if kind == DIGITS else "bytes"), args=(node[0],))
         )
@@ -413,6 +413,13 @@ class Reader:
 
 
 _BUILDERS: Final[dict[str, Builder]] = {**VALUES, **CONTAINERS, **arrays.VALUES, **frames.VALUES}
+
+
+def _text(data: memoryview) -> str:
+    try:
+        return str(data, "utf-8", "surrogatepass")  # as pickle does
+    except UnicodeDecodeError:
+        return str(data, "utf-8", "surrogateescape")
 
 
 def _simple(raw: Any) -> bool:

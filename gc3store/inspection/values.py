@@ -309,7 +309,8 @@ class Inert(_Shown):
 
     ``obj.name`` is an attribute of the object as it was saved, with one addition: where
     there is no ``name`` but a ``_name``, which a property of the class usually
-    makes public, it is that. ``obj[key]`` is an item. `parts` tells everything else.
+    makes public, it is that. Of what was made of one argument alone, as a member of an `enum.Enum` is
+    of its value, ``value`` is that argument. ``obj[key]`` is an item. `parts` tells everything else.
     """
 
     __slots__ = ("_Inert__attributes", "_Inert__parts")
@@ -324,6 +325,9 @@ class Inert(_Shown):
         for candidate in (name, "_" + name):
             if candidate in found:
                 return found[candidate]
+        own: Parts = object.__getattribute__(self, "_Inert__parts")
+        if name == "value" and len(own.args) == 1 and not own.states and not own.function:
+            return own.args[0]
         raise AttributeError(f"The stored {class_path(self) or 'object'} has no attribute {name!r}.")
 
     def __setattr__(self, name: str, value: Any) -> None:
