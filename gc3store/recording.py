@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from gc3store.columns import Failures
 from gc3store.primitives import Draft, Primitives
@@ -14,9 +15,13 @@ __all__ = ["Recording"]
 class Recording(Primitives):
     """Evaluating columns, in such a way that no save fails because of one."""
 
-    @contextmanager
-    def _saving(self) -> Iterator[None]:
+    def _saving(self) -> AbstractContextManager[Any]:
         """Keep other threads out; report in the end which columns stay empty, when all is saved."""
+        # Without columns, which an existing store told when it was opened, there is nothing to report.
+        return self._lock if self.uuid is not None and not self.columns else self._reporting()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
         with self._lock:
             failures = Failures()
             before, self._failures = self._failures, failures

@@ -15,7 +15,7 @@ from gc3store.errors import OptionError, StoreError, UnloadableWarning, Unpickla
 from gc3store.finding import finder_for
 from gc3store.identity import kind_of
 from gc3store.ids import check_id, check_prefix
-from gc3store.memory import MANY, Rest
+from gc3store.memory import MANY, Rest, many_objects
 from gc3store.persistable import Persistable
 from gc3store.placeholder import faithful
 from gc3store.preview import preview
@@ -93,7 +93,8 @@ class Saving(Recording):
         with self._saving(), self.transaction():
             batches = Batches(progress(objs, "saving"))
             for batch in batches:
-                saved, size = self._save(batch, _NO_LABELS)
+                with many_objects(len(batch)):
+                    saved, size = self._save(batch, _NO_LABELS)
                 ids += saved
                 batches.weigh(size)
         return ids

@@ -161,7 +161,8 @@ def _reduce_tagged(obj: Any) -> Any:
 
 def _reduce_leaf(obj: Any) -> tuple[Any, ...]:
     """Return how a Persistable that refers to no other is written at the root of its payload."""
-    reduced = _reduce(obj)
+    reducer = copyreg.dispatch_table.get(type(obj))
+    reduced: Any = obj.__reduce_ex__(_PROTOCOL) if reducer is None else reducer(obj)
     if isinstance(reduced, str):
         raise SaveError(f"A {type(obj).__name__} that pickles as the global {reduced!r} cannot be a record.")
     if len(reduced) > 2:
@@ -403,8 +404,9 @@ class Encoder:
     def _reduce_unreferring(self, obj: Any) -> Any:
         if obj is self._root:
             reduced = _reduce_leaf(obj)
-            check = self._checks.get(type(obj))
-            return reduced if check is None else self._checked(obj, reduced, check)
+            if self._checks and (check := self._checks.get(type(obj))) is not None:
+                return self._checked(obj, reduced, check)
+            return reduced
         return self._reduce_persistable(obj)
 
     def _reduce_persistable(self, obj: Any) -> Any:

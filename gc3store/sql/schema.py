@@ -230,13 +230,16 @@ class Statements:
             .order_by(chunk.c.position)
         )
         self.revisions = text(sa.select(record.c.id, record.c.revision).where(listed(record.c.number)))
-        self.before = text(
+        before = (
             sa.select(record.c.id, record.c.revision, payload.c.flags, record.c.columns)
             .select_from(both)
-            .where(listed(record.c.number))
-            .order_by(record.c.number)  # so that two writers never wait for each other in a circle
             .with_for_update()
         )
+        self.before = text(
+            # In an order, so that two writers never wait for each other in a circle.
+            before.where(listed(record.c.number)).order_by(record.c.number)
+        )
+        self.before_one = text(before.where(record.c.number == p("number_")))
         self.by_origin = text(sa.select(record.c.id, record.c.explicit).order_by(record.c.number))
 
         reach = sa.select(record.c.number).where(listed(record.c.number)).cte("reach", recursive=True)

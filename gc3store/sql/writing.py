@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gc3store.batches import by_size
 from gc3store.columns import entry_of, merged
 from gc3store.environment import current_environment, environment_text
 from gc3store.errors import StoreUnavailableError
 from gc3store.ids import make_id, number_of
 from gc3store.primitives import Draft, check_revision, not_found
 from gc3store.recordfile import load_json
-from gc3store.serialization import Encoded
+from gc3store.serialization import STEP, Encoded
 from gc3store.sql.columns import columns_text, value_rows
 from gc3store.sql.schema import Statements
 from gc3store.sql.session import SessionStore
@@ -134,9 +135,8 @@ class SqlWriting(SessionStore):
 
         def work(connection: Any) -> None:
             try:
-                for draft in drafts:
-                    digest = draft.fields["environment"]
-                    if digest is not None and digest not in self._environments:
+                for digest in {draft.fields["environment"] for draft in drafts} - self._environments:
+                    if digest is not None:
                         self._ensure_environment(connection, digest)
                 if fresh:
                     self._insert(connection, fresh)
@@ -162,56 +162,62 @@ class SqlWriting(SessionStore):
 
     def _insert(self, connection: Any, drafts: builtins.list[Draft]) -> None:
         """Insert new records, under numbers of their own."""
-        statements, backend = self._statements, self._backend
-        chunked = [draft for draft in drafts if self._is_chunked(draft.encoded)]
-        if backend.counter or chunked:
-            numbers = backend.allocate(connection, statements, len(drafts))
-            rows = [
-                self._payload_row(connection, draft, number)
-                for draft, number in zip(drafts, numbers, strict=True)
-            ]
-            if backend.fills:
-                connection.executemany(
-                    statements.update_payload, [(*row, n) for row, n in zip(rows, numbers, strict=True)]
-                )
-            else:
-                backend.insert(
-                    connection,
-                    statements.insert_payload,
-                    [(n, *row) for row, n in zip(rows, numbers, strict=True)],
-                )
-        else:
-            rows = [self._payload_row(connection, draft, 0) for draft in drafts]
-            numbers = backend.insert_payloads(connection, statements, rows)
+        numbers: builtins.list[int] = []
+        # What a part of them takes up in memory is given back before the next one is made ready.
+        for part in by_size(drafts, _size_in_row) if len(drafts) > 1 else (drafts,):
+            numbers += self._insert_payloads(connection, part)
         for draft, number in zip(drafts, numbers, strict=True):
             draft.id = make_id(draft.prefix, number)
             draft.revision = 1
         self._insert_records(connection, drafts, numbers)
+
+    def _insert_payloads(self, connection: Any, drafts: Sequence[Draft]) -> Sequence[int]:
+        """Insert the payloads of new records; return the numbers that these have from now on."""
+        statements, backend = self._statements, self._backend
+        if not backend.counter and not any(self._is_chunked(draft.encoded) for draft in drafts):
+            rows = [self._payload_row(connection, draft, 0) for draft in drafts]
+            return backend.insert_payloads(connection, statements, rows)
+        numbers = backend.allocate(connection, statements, len(drafts))
+        pairs = zip(numbers, drafts, strict=True)
+        if backend.fills:
+            connection.executemany(
+                statements.update_payload, [(*self._payload_row(connection, d, n), n) for n, d in pairs]
+            )
+        else:
+            backend.insert(
+                connection,
+                statements.insert_payload,
+                [(n, *self._payload_row(connection, d, n)) for n, d in pairs],
+            )
+        return numbers
 
     def _insert_records(self, connection: Any, drafts: builtins.list[Draft], numbers: Sequence[int]) -> None:
         records, references = [], []
         values: builtins.list[tuple[Any, ...]] = []
         for draft, number in zip(drafts, numbers, strict=True):
             fields = draft.fields
-            columns = self._user_columns.known(fields.get("columns"))
-            tags = fields["tags"]
+            name, tags, now = fields["name"], fields["tags"], fields["now"]
+            text = None
+            if fields.get("columns"):
+                columns = self._user_columns.known(fields["columns"])
+                text = columns_text(columns)
+                values += value_rows(number, columns)
             records.append(
                 (
                     number,
                     draft.id,
-                    None if fields["name"] is KEEP else fields["name"],
+                    None if name is KEEP else name,
                     fields["cls"],
                     fields["state"],
                     json.dumps(tags, ensure_ascii=False) if tags is not KEEP and tags else None,
                     fields["size"],
-                    fields.get("created", fields["now"]),
-                    fields["now"],
+                    fields.get("created", now),
+                    now,
                     draft.revision,
-                    int(fields["explicit"]),
-                    columns_text(columns),
+                    1 if fields["explicit"] else 0,
+                    text,
                 )
             )
-            values += value_rows(number, columns)
             if draft.references:
                 references += self._reference_rows(draft, number)
         self._backend.insert(connection, self._statements.insert_record, records)
@@ -251,7 +257,7 @@ class SqlWriting(SessionStore):
             fields = draft.fields
             number = number_of(str(draft.id))
             flags, columns_before = found[str(draft.id)][2:]
-            columns = self._user_columns.known(fields.get("columns"))
+            columns = self._user_columns.known(fields["columns"]) if fields.get("columns") else {}
             if flags & REFERS:
                 connection.execute(statements.delete_references, (number,))
             if flags & CHUNKED:
@@ -276,8 +282,8 @@ class SqlWriting(SessionStore):
                 references += self._reference_rows(draft, number)
             if changes := {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}:
                 self._relabel_row(connection, str(draft.id), changes)
-        connection.executemany(statements.update_record, records)
-        connection.executemany(statements.update_payload, payloads)
+        backend.insert(connection, statements.update_record, records)
+        backend.insert(connection, statements.update_payload, payloads)
         if references:
             backend.insert(connection, statements.insert_reference, references)
         if values:
@@ -285,25 +291,31 @@ class SqlWriting(SessionStore):
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
-        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
-        return {row[0]: row for row in connection.execute(self._statements.before, (numbers,)).fetchall()}
+        if len(ids) == 1:
+            rows = connection.execute(self._statements.before_one, (number_of(ids[0]),))
+        else:
+            numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+            rows = connection.execute(self._statements.before, (numbers,))
+        return {row[0]: row for row in rows.fetchall()}
 
     def _is_chunked(self, encoded: Encoded) -> bool:
         return encoded.size >= self._backend.inline or not isinstance(encoded.stream, bytes)
 
     def _payload_row(self, connection: Any, draft: Draft, number: int) -> tuple[Any, ...]:
         encoded, fields = draft.encoded, draft.fields
-        flags = (PLAIN if fields["plain"] else 0) | (REFERS if draft.references else 0)
-        sizes = json.dumps([view.nbytes for view in encoded.buffers]) if encoded.buffers else None
-        data: Any
+        flags = PLAIN if fields["plain"] else 0
+        if draft.references:
+            flags |= REFERS
+        sizes = None
+        data: Any = encoded.stream
         if self._is_chunked(encoded):
             flags |= CHUNKED
             data = b""
             self._write_chunks(connection, number, encoded)
-        elif encoded.buffers:
-            data = b"".join((encoded.stream, *encoded.buffers))  # type: ignore[arg-type]
-        else:
-            data = encoded.stream
+        if encoded.buffers:
+            sizes = json.dumps([view.nbytes for view in encoded.buffers])
+            if not flags & CHUNKED:
+                data = b"".join((data, *encoded.buffers))
         return (
             flags,
             encoded.checksum,
@@ -423,6 +435,11 @@ class SqlWriting(SessionStore):
             self._backend.create(connection, self._statements, lambda: fill(connection))
 
         self._run(work)
+
+
+def _size_in_row(draft: Draft) -> int:
+    """Return how many bytes of a payload are copied before they are written, at most."""
+    return min(draft.encoded.size, STEP)
 
 
 class _Written:
