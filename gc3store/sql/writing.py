@@ -282,8 +282,8 @@ class SqlWriting(SessionStore):
                 references += self._reference_rows(draft, number)
             if changes := {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}:
                 self._relabel_row(connection, str(draft.id), changes)
-        backend.insert(connection, statements.update_record, records)
-        backend.insert(connection, statements.update_payload, payloads)
+        connection.executemany(statements.update_record, records)
+        connection.executemany(statements.update_payload, payloads)
         if references:
             backend.insert(connection, statements.insert_reference, references)
         if values:
