@@ -423,7 +423,7 @@ def _columns(stream):
     """Look at a few paths, as a table does."""
     from gc3store.inspection.templates import LargePartError
 
-    for _ in range(2):  # the second time there may be a template
+    for _ in range(2 if len(stream) < 1 << 15 else 1):  # the second time there may be a template
         glance = TEMPLATES.read(stream)
         for steps in PATHS:
             raw, _, _ = glance.form.find(steps)

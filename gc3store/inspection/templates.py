@@ -37,10 +37,12 @@ __all__ = ["Glance", "LargePartError", "Templates"]
 
 #: Templates that are kept at a time.
 _MANY: Final = 64
+#: Bytes of streams that there are templates for at a time: they may take a hundred times as much memory.
+_BYTES: Final = 1 << 19
 #: Templates are cut into so many parts at most: each takes as long as two hundred bytes.
 _PARTS: Final = 64
 #: Longer streams are not compared: running them costs little beside reading them.
-_LONGEST: Final = 1 << 16
+_LONGEST: Final = 1 << 15
 #: What is filled with constants in order to be converted has so many parts at most.
 _LARGE: Final = 256
 
@@ -213,10 +215,22 @@ class _Template:
     integer and a mask.
     """
 
-    __slots__ = ("_any", "_examples", "_masked", "_parts", "_places", "_texts", "form", "slots", "tail")
+    __slots__ = (
+        "_any",
+        "_examples",
+        "_masked",
+        "_parts",
+        "_places",
+        "_texts",
+        "form",
+        "size",
+        "slots",
+        "tail",
+    )
 
     def __init__(self, form: Form, data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> None:
         self.form = form
+        self.size = len(data)
         self.slots = slots  # which opcodes they are
         self._examples = [data[slice(*opcodes[at])] for at in slots]
         # Numbers of eight bytes differ sooner or later.
@@ -237,6 +251,13 @@ class _Template:
             return False
         self._build(data, opcodes)
         return True
+
+    def forget(self) -> None:
+        """Give up what comparing takes; what is left tells that it does not pay."""
+        self.form = Form(None)
+        self._examples, self._parts, self._places, self._texts = [], [], [], []
+        self.slots = []
+        self._any = set(range(_PARTS))
 
     def _build(self, data: bytes, opcodes: list[tuple[int, int]]) -> None:
         self._parts: list[tuple[int, int, int, bytes]] = []
@@ -375,9 +396,11 @@ class Templates:
         if known is not None:
             if not known.widen(data, opcodes) and known in self._templates:
                 self._templates.remove(known)
+                known.forget()
             return
-        if len(self._templates) == _MANY:
-            last = self._templates.pop()
+        left = self._templates
+        while left and (len(left) == _MANY or sum(t.size for t in left) + len(data) > _BYTES):
+            last = left.pop()
             self._by_skeleton = {key: t for key, t in self._by_skeleton.items() if t is not last}
         template = _Template(Form(_run(data, opcodes, slots)), data, opcodes, slots)
         self._by_skeleton[skeleton] = template
