@@ -1,137 +1,199 @@
-"""Attributes of 100,000 jobs as a table: by inspection, and by unpickling them with their real classes.
+"""Attributes of stored jobs as a table: by inspection, beside unpickling them all with their real classes.
 
-Run as ``python -m benchmarks.attributes [COUNT]``. Each way runs in a process of its own; its time and the peak of
-its memory are printed. The jobs are those of the sample stores, each with attributes of its own.
+Run as ``python -m benchmarks.attributes [JOBS] [ROUNDS]``, by default 100,000 and 3. For each kind of store, a table
+and a directory of GC3Pie and a database of our own, each round makes, in processes of their own and in
+alternation:
+
+* **unpickling**: read every pickle, load it with its real class, keep the objects, and make a table of five of their
+  attributes, as a script would that has the classes;
+* **streaming**: the same without keeping the objects, which is the least that real classes can do;
+* **inspection**: ``store.table(columns=[...])`` with an empty cache: for GC3Pie's stores that includes reading the
+  catalogue, which they do not have;
+* **again**: the same in another process, which finds in the user's cache what was read.
+
+Every job has values of its own. Printed are medians of the processor time and of the memory that was taken beyond
+that of the imports, both read from outside (``wait4``, and the kernel's high-water mark), and the medians of the
+ratios within the rounds.
 """
 
 import json
+import os
 import pickle
-import resource
+import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-SAMPLES = Path(__file__).parent.parent / "tests" / "data" / "gc3pie"
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "tests" / "data" / "gc3pie"
 COLUMNS = ["temperature", "execution.exitcode", "energy", "magnetization", "jobname"]
+KINDS = ["GC3Pie table", "GC3Pie directory", "own SQLite"]
+WAYS = ["unpickling", "streaming", "inspection", "again"]
 
 
-def make(path, count):
-    """Write a database of jobs as GC3Pie does."""
-    samples = [p.read_bytes() for p in sorted((SAMPLES / "fs").glob("IsingRun.*"))]
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE store (id INTEGER PRIMARY KEY, data BLOB, state VARCHAR(128))")
-        rows = ((i, samples[i % len(samples)], "TERMINATED") for i in range(1, count + 1))
-        connection.executemany("INSERT INTO store VALUES (?, ?, ?)", rows)
-    connection.close()
+def jobs(count):
+    """Yield the pickles of as many jobs, like those of the samples, each with values of its own."""
+    import random
+
+    sys.path.insert(0, str(SAMPLES))
+    samples = [pickle.loads(p.read_bytes()) for p in sorted((SAMPLES / "fs").glob("IsingRun.*"))]
+    numbers = random.Random(1)
+    for n in range(1, count + 1):
+        job = samples[n % len(samples)]
+        job.temperature = numbers.uniform(1, 4)
+        job.energy = numbers.uniform(-2, 0)
+        job.magnetization = numbers.random()
+        job.jobname = f"ising-{n}"
+        job.execution._exitcode = numbers.choice([0, 0, 0, 1, None])
+        for state in job.execution.timestamp:
+            job.execution.timestamp[state] = numbers.uniform(1.7e9, 1.8e9)
+        job.persistent_id = f"IsingRun.{n}"
+        yield n, job
 
 
-def inspection(path):
+def make(kind, path, count):
+    """Make a store; return what `make_store` takes."""
+    if kind == "GC3Pie directory":
+        path.mkdir()
+        for n, job in jobs(count):
+            (path / f"IsingRun.{n}").write_bytes(pickle.dumps(job, 4))
+    elif kind == "GC3Pie table":
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE store (id INTEGER PRIMARY KEY, data BLOB, state VARCHAR(128))")
+            rows = ((n, pickle.dumps(job, 4), "TERMINATED") for n, job in jobs(count))
+            connection.executemany("INSERT INTO store VALUES (?, ?, ?)", rows)
+        connection.close()
+    else:
+        from gc3store import make_store
+
+        with make_store(f"sqlite:///{path}", durable=False) as store, store.transaction():
+            for _, job in jobs(count):
+                job.__dict__.pop("persistent_id")
+                store.save(pickle.loads(pickle.dumps(job)))
+
+
+def pickles(kind, path):
+    if kind == "GC3Pie directory":
+        for file in os.scandir(path):
+            yield file.name, Path(file.path).read_bytes()
+    else:
+        statement = "SELECT id, data FROM store" if kind == "GC3Pie table" else "SELECT id, data FROM record"
+        yield from sqlite3.connect(path).execute(statement)
+
+
+def row(id_, job):
+    return id_, job.temperature, job.execution.exitcode, job.energy, job.magnetization, job.jobname
+
+
+def unpickling(kind, path):
+    import pandas as pd
+
+    kept = {id_: pickle.loads(data) for id_, data in pickles(kind, path)}
+    return len(pd.DataFrame([row(id_, job) for id_, job in kept.items()]))
+
+
+def streaming(kind, path):
+    import pandas as pd
+
+    return len(pd.DataFrame([row(id_, pickle.loads(data)) for id_, data in pickles(kind, path)]))
+
+
+def inspection(_kind, path):
     from gc3store import make_store
 
     with make_store(path, read_only=True) as store:
-        before = time.process_time()
-        store.count()  # stores of GC3Pie have no catalogue: it is read from the pickles, once
-        print("processor seconds for the catalogue:", round(time.process_time() - before, 2))
         return len(store.table(columns=COLUMNS))
 
 
-def again(path):
-    """The same in another process: what was read is remembered."""
-    return inspection(path)
+again = inspection
 
 
-def streams(path):
-    """By inspection, of pickles that are at hand: the same work as `unpickling` does."""
-    import pandas as pd
-
-    from gc3store.inspection.form import raw_attributes
-    from gc3store.inspection.stream import run, transcribe
-
-    rows = []
-    for id_, data in sqlite3.connect(path).execute("SELECT id, data FROM store"):
-        job = raw_attributes(run(transcribe(data)))
-        execution = raw_attributes(job["execution"])
-        rows.append(
-            (
-                id_,
-                job["temperature"],
-                execution["_exitcode"],
-                job["energy"],
-                job["magnetization"],
-                job["jobname"],
-            )
-        )
-    return len(pd.DataFrame(rows))
-
-
-def unpickling(path):
-    """With the real classes, all of them in memory, as a script would do it that needs a table of them."""
-    import pandas as pd
-
-    sys.path.insert(0, str(SAMPLES))
-    jobs = {}
-    for id_, data in sqlite3.connect(path).execute("SELECT id, data FROM store"):
-        jobs[id_] = pickle.loads(data)
-    return len(
-        pd.DataFrame(
-            [
-                (id_, j.temperature, j.execution.exitcode, j.energy, j.magnetization, j.jobname)
-                for id_, j in jobs.items()
-            ]
-        )
-    )
-
-
-def measure(way, path):
+def measured(way, kind, path):
+    """Do it, after all imports; tell processor seconds and bytes before and after."""
     import warnings
 
     warnings.simplefilter("ignore")
-    import pandas as pd  # noqa: F401 - importing it is not a part of what is compared
+    sys.path.insert(0, str(SAMPLES))
+    import ising  # noqa: F401
+    import pandas as pd  # noqa: F401
+    import sqlalchemy  # noqa: F401
 
-    if way == "unpickling":
-        sys.path.insert(0, str(SAMPLES))
-        import ising  # noqa: F401
-    else:
-        from gc3store.inspection.stream import _lexer
+    import gc3store.probing
+    import gc3store.sql
+    import gc3store.tabulation  # noqa: F401
 
-        _lexer()
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start, cpu = time.perf_counter(), time.process_time()
-    count = globals()[way](path)
-    print(
-        json.dumps(
-            {
-                "way": way,
-                "jobs": count,
-                "seconds": round(time.perf_counter() - start, 2),
-                "processor seconds": round(time.process_time() - cpu, 2),
-                "more memory, MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) // 1024,
-            }
-        )
+    print(json.dumps(time.process_time()), flush=True)
+    sys.stdin.readline()  # now the high-water mark is reset
+    count = globals()[way](kind, path)
+    print(json.dumps([count, time.process_time()]), flush=True)
+    sys.stdin.readline()
+
+
+def run(way, kind, path, cache):
+    """Return processor seconds and bytes of one way, in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.attributes", "--measure", way, kind, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
     )
+    before = json.loads(process.stdout.readline())
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+    base = memory(process.pid)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    count, after = json.loads(process.stdout.readline())
+    peak = memory(process.pid) - base
+    process.communicate("\n")
+    return count, after - before, peak
 
 
-def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    with tempfile.TemporaryDirectory() as directory:
-        path = str(Path(directory) / "jobs.db")
-        make(path, count)
-        import os
+def memory(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
-        environment = {**os.environ, "XDG_CACHE_HOME": directory}
-        for way in ("unpickling", "streams", "inspection", "again"):
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.attributes", "--measure", way, path],
-                check=True,
-                env=environment,
+
+def main(count=100_000, rounds=3):
+    with tempfile.TemporaryDirectory() as place:
+        cache = Path(place) / "cache"
+        for number, kind in enumerate(KINDS):
+            path = Path(place) / f"jobs{number}"
+            make(kind, path, count)
+            time.sleep(3)  # until its time tells whether it has changed
+            found = {way: [] for way in WAYS}
+            for _ in range(rounds):
+                shutil.rmtree(cache, ignore_errors=True)
+                for way in WAYS:
+                    rows, seconds, megabytes = run(way, kind, path, cache)
+                    assert rows == count
+                    found[way].append((seconds, max(megabytes, 0.1)))
+            report(kind, count, found)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def report(kind, count, found):
+    print(f"\n{count:,} jobs in a store of kind {kind!r}, medians of {len(found['again'])} rounds")
+    print(f"{'':12}{'cpu s':>8}{'MB':>8}   {'time and memory, as parts of those of unpickling':50}")
+    for way in WAYS:
+        seconds, megabytes = (statistics.median(column) for column in zip(*found[way], strict=True))
+        ratios = [
+            statistics.median(
+                mine[at] / real[at] for mine, real in zip(found[way], found["unpickling"], strict=True)
             )
+            for at in (0, 1)
+        ]
+        print(f"{way:12}{seconds:8.2f}{megabytes:8.0f}   {ratios[0]:.3f}, 1/{1 / ratios[1]:.1f}", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        measure(*sys.argv[2:])
+        measured(*sys.argv[2:])
     else:
-        main()
+        main(*map(int, sys.argv[1:]))
