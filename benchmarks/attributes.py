@@ -81,7 +81,11 @@ def pickles(kind, path):
         for file in os.scandir(path):
             yield file.name, Path(file.path).read_bytes()
     else:
-        statement = "SELECT id, data FROM store" if kind == "GC3Pie table" else "SELECT id, data FROM record"
+        statement = (
+            "SELECT id, data FROM store"
+            if kind == "GC3Pie table"
+            else "SELECT id, data FROM gc3store JOIN gc3store_payload USING (number)"
+        )
         yield from sqlite3.connect(path).execute(statement)
 
 

@@ -252,13 +252,6 @@ class _Template:
         self._build(data, opcodes)
         return True
 
-    def forget(self) -> None:
-        """Give up what comparing takes; what is left tells that it does not pay."""
-        self.form = Form(None)
-        self._examples, self._parts, self._places, self._texts = [], [], [], []
-        self.slots = []
-        self._any = set(range(_PARTS))
-
     def _build(self, data: bytes, opcodes: list[tuple[int, int]]) -> None:
         self._parts: list[tuple[int, int, int, bytes]] = []
         self._places: list[tuple[int, int]] = []  # of each slot: the part, and where in it
@@ -339,7 +332,7 @@ class Templates:
 
     def __init__(self) -> None:
         self._templates: list[_Template] = []
-        self._by_skeleton: dict[bytes, _Template] = {}
+        self._by_skeleton: dict[bytes, _Template | None] = {}
         self._unfit = 0
         self._learnt = 0
 
@@ -392,11 +385,13 @@ class Templates:
         )
         slots = [at for i, at in enumerate(constants) if i not in literal]
         skeleton = _skeleton(data, opcodes, slots)
-        known = self._by_skeleton.get(skeleton)
-        if known is not None:
-            if not known.widen(data, opcodes) and known in self._templates:
+        if skeleton in self._by_skeleton:
+            known = self._by_skeleton[skeleton]
+            if known is None:
+                return
+            if not known.widen(data, opcodes):
                 self._templates.remove(known)
-                known.forget()
+                self._by_skeleton[skeleton] = None  # nor does learning it again
             return
         left = self._templates
         while left and (len(left) == _MANY or sum(t.size for t in left) + len(data) > _BYTES):
