@@ -78,19 +78,21 @@ def read_paths(store: Inspecting, rows: Rows, paths: Sequence[str]) -> dict[str,
         wanted.update(unknown)
         if unknown or (rows.whole and not exact):
             stale.append(path)
-    sound = True
+    unreadable: list[int] = []
     if wanted:
         todo = [path for path in stale if any(value is Remembered.UNKNOWN for value in columns[path])]
         places = {rows.ids[position]: position for position in sorted(wanted)}
         for row in read_rows(store, list(places), [parsed[path] for path in todo], current):
             position = places[row.id]
-            sound = sound and row.sound
+            if not row.sound:
+                unreadable.append(position)
             for path, value in zip(todo, row.values, strict=True):
                 columns[path][position] = value
-    # Of what cannot be read it is not known whether it is complete.
-    kept = rows if sound else Rows(rows.ids, rows.stamps, rows.whole)
     for path in stale:
-        memories[path].remember(kept, columns[path])
+        kept = list(columns[path])
+        for position in unreadable:  # it may be repaired, or still be being written
+            kept[position] = Remembered.UNKNOWN
+        memories[path].remember(rows, kept)
     return {
         path: [value.value if type(value) is Found else value for value in values]
         for path, values in columns.items()
