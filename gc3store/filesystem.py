@@ -576,9 +576,9 @@ class FilesystemStore(RecordStore):
                 before[str(draft.id)] = head
                 draft.revision = head.revision + 1
             staged: builtins.list[Staged] = []
+            # What is referred to comes first: whoever sees a record can follow it.
+            ordered = _referenced_first(drafts)
             try:
-                # What is referred to comes first: whoever sees a record can follow it.
-                ordered = _referenced_first(drafts)
                 for draft in ordered:
                     staged.append(self._stage(draft, before.get(str(draft.id))))  # noqa: PERF401
                 self._publish(staged)

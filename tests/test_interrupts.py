@@ -1,0 +1,114 @@
+"""Ctrl-C at every fifth line of this package that a save, a replacement, a removal or a load comes by."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from itertools import count
+
+import pytest
+
+from gc3store import ConflictError
+from gc3store.testing import Node
+
+# An interrupt that comes while an object is collected is printed, and goes no further.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def interrupted(number, function, *arguments):
+    """Call a function and interrupt it at line `number` of those it executes here; say whether there was one."""
+    lines = count(1)
+
+    def trace(frame, event, argument):
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith("gc3store.") or name.startswith("gc3store.testing"):
+            return None
+        if event == "line" and next(lines) == number:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return next(lines) > number  # it came where Python swallows it
+
+
+def graph(value):
+    return Node(value, Node(value))
+
+
+def values(store, id_):
+    node = store.load(id_, fresh=True)
+    return node.value, node.links[0].value
+
+
+def known(objects):
+    return [id_ for obj in objects if (id_ := getattr(obj, "persistent_id", None)) is not None]
+
+
+@pytest.mark.parametrize("action", ["save", "save again", "replace", "remove", "load", "transaction"])
+def test_wherever_it_comes(place, action):
+    """What others see is the state before or the state after, and both stores go on as if nothing had been."""
+    options = {"durable": False} | ({"timeout": 2} if place.kind == "sqlite" else {})
+    store, other = place.open(**options), place.open(**options)
+    kept = graph("kept")
+    kept_id = store.save(kept)
+    root = graph(0)
+    id_ = store.save(root)
+    root_ids = set(store.list())
+    whole = place.kind == "sqlite" or action not in ("save again", "transaction")
+
+    def transaction():
+        with store.transaction():
+            store.save(root)
+            store.save(new)
+
+    for number in count(1, 5):
+        new, removed = graph(number), set()
+        old = values(other, id_)
+        match action:
+            case "save":
+                going_on = interrupted(number, store.save, new)
+            case "replace":
+                going_on = interrupted(number, store.replace, kept_id, new)
+            case "remove":
+                removed = {store.save(new)}
+                going_on = interrupted(number, store.remove, *removed)
+            case "load":
+                store.invalidate_cache()
+                going_on = interrupted(number, store.load, id_)
+                root = store.load(id_)
+            case _:
+                root.value = root.links[0].value = number
+                call = (store.save, root) if action == "save again" else (transaction,)
+                going_on = interrupted(number, *call)
+        # What another process sees.
+        ids = set(other.list())
+        for each in sorted(ids - root_ids):
+            other.load(each, fresh=True)
+        assert set(known([new, new.links[0]])) <= ids | removed
+        with warnings.catch_warnings(action="ignore"):  # a part goes before the whole
+            other.remove_many(sorted(ids - root_ids))
+        seen = values(other, id_)
+        assert set(seen) <= {old[0], number}
+        if whole:
+            assert len(set(seen)) == 1, (number, seen)
+        # Nobody is kept waiting, and the interrupted store is fit for use.
+        other.remove(other.save("others can write"))
+        assert values(store, id_) == seen
+        try:
+            root.value = root.links[0].value = f"{number} again"
+            assert store.save(root) == id_
+        except ConflictError:  # it was written, and the interrupt came before the object was told
+            root = store.load(id_)
+            root.value = root.links[0].value = f"{number} again"
+            assert store.save(root) == id_
+        assert values(other, id_) == (f"{number} again",) * 2
+        if not going_on:
+            break
+    assert number > 20
