@@ -661,6 +661,14 @@ class TestSecrets:
         assert not [text for text in texts if "hunter2" in text]
 
 
+def test_a_database_in_a_file_has_no_host(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite://jobs.db", "sqlite://somebody:secret@host/jobs.db"):
+        with pytest.raises(gc3store.InvalidURLError, match="three slashes"):
+            make_store(url)
+    assert list(tmp_path.iterdir()) == []
+
+
 class TestRegistry:
     def test_registering_replaces_built_in_schemes(self, tmp_path):
         class Mine(Store):

@@ -112,6 +112,10 @@ def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
 
 def sqlite_path(url: URL) -> str:
     """Return the absolute path of an SQLite database."""
+    if url.host or url.username:
+        raise InvalidURLError(
+            "An SQLite database is a file and on no host; write sqlite:///jobs.db, with three slashes."
+        )
     if not url.database or url.database == ":memory:":
         raise InvalidURLError("A store needs a file: write sqlite:///jobs.db.")
     return os.path.abspath(os.path.expanduser(url.database))
