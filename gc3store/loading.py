@@ -186,11 +186,7 @@ class Loading(Primitives):
             circular = len(todo) > 1 or (todo and todo[0] in graph[todo[0]])
             shells: dict[str, Any] = {}
             if circular:
-                for id_ in todo:
-                    shells[id_] = self._decode(
-                        records[id_], _Known(graph[id_], objects, id_), shell_only=True
-                    )
-                objects.update(shells)
+                shells = self._make_shells(todo, graph, records, objects)
                 # Whoever sets its state by a method of its own may call what it refers to.
                 calling = {
                     id_: graph[id_] if hasattr(type(shell), "__setstate__") else ()
@@ -206,6 +202,35 @@ class Loading(Primitives):
                 stored.references = references
         for stored in made:
             self._bind_loaded(objects[stored.id], stored, live=live)
+
+    def _make_shells(
+        self,
+        ids: builtins.list[str],
+        graph: dict[str, tuple[str, ...]],
+        records: dict[str, Stored],
+        objects: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Make the empty instances of records that refer to each other, and add them to `objects`."""
+        shells: dict[str, Any] = {}
+        within = set(ids)
+        for first in ids:
+            path = {first: None}  # each after the one whose constructor needs it
+            while path:
+                id_ = next(reversed(path))
+                if id_ not in shells:
+                    known = _Known(self, graph[id_], objects, id_, within)
+                    try:
+                        objects[id_] = shells[id_] = self._decode(records[id_], known, shell_only=True)
+                    except _NeededFirst as needed:
+                        if needed.id in path:
+                            raise LoadError(
+                                f"{id_} cannot be loaded: its constructor needs an object that refers to it in turn.",
+                                id=id_,
+                            ) from None
+                        path[needed.id] = None
+                        continue
+                del path[id_]
+        return shells
 
     def _target(self, objects: dict[str, Any], id_: str, referrer: str) -> Any:
         try:
@@ -264,22 +289,30 @@ class Loading(Primitives):
         return obj
 
 
+class _NeededFirst(BaseException):
+    """Ends the reading of a payload whose constructor needs an object that is still to be made."""
+
+    def __init__(self, id_: str) -> None:
+        self.id = id_
+
+
 class _Known(Sequence[Any]):
     """The references of a record within a circle, as far as they exist."""
 
-    def __init__(self, ids: Sequence[str], objects: dict[str, Any], referrer: str) -> None:
+    def __init__(
+        self, store: Loading, ids: Sequence[str], objects: dict[str, Any], referrer: str, circle: set[str]
+    ) -> None:
+        self._store = store
         self._ids = ids
         self._objects = objects
         self._referrer = referrer
+        self._circle = circle
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, index: Any) -> Any:
-        try:
-            return self._objects[self._ids[index]]
-        except KeyError:
-            raise LoadError(
-                f"{self._referrer} cannot be loaded: its constructor needs an object that refers to it in turn.",
-                id=self._referrer,
-            ) from None
+        id_ = self._ids[index]
+        if id_ not in self._objects and id_ in self._circle:
+            raise _NeededFirst(id_)
+        return self._store._target(self._objects, id_, self._referrer)
