@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from gc3store.graph import reaching
 from gc3store.ids import prefix_for
 from gc3store.persistable import IDENTITY, CarriedIdentity, Identity, Persistable
 from gc3store.preview import has_preview
@@ -206,6 +208,28 @@ class IdentityMap:
         obj = identity()
         if obj is not None and kind_of(type(obj)).persistable and self._live.get(identity.id) is not identity:
             self._live[identity.id] = identity
+
+    def make_way(self, taking: Mapping[str, object]) -> None:
+        """Prepare for objects to become the live instances of their records.
+
+        Parameters
+        ----------
+        taking : mapping of str to object
+            The objects, by ID. What refers to the instances whose places they take still
+            refers to those, so it is live no longer.
+        """
+        superseded = set()
+        for id_, obj in taking.items():
+            live = self._live.get(id_)
+            if live is not None and (old := live()) is not None and old is not obj:
+                superseded.add(id_)
+        if not superseded:
+            return
+        graph = {id_: identity.references for id_, identity in list(self._live.items())}
+        for id_ in reaching(graph, superseded):
+            outdated = self._live.pop(id_, None) if id_ not in taking else None
+            if outdated is not None and self._undo is not None:
+                self._undo.append((self._live.__setitem__, id_, outdated))
 
     def mark_saved(self, obj: Any) -> None:
         """Take away GC3Pie's mark, the attribute `changed`, that an object must be saved."""

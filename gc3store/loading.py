@@ -76,6 +76,8 @@ class Loading(Primitives):
                     if identity is not None and identity.revision == stored.revision:
                         return obj
                 obj = self._decode(stored, ())
+                if not fresh:
+                    self._identities.make_way({id_: obj})
                 self._bind_loaded(obj, stored, live=not fresh)
                 return obj
         with self._lock:
@@ -139,6 +141,7 @@ class Loading(Primitives):
         if identity is None or identity.revision != stored.revision:
             try:
                 obj = self._decode(stored, ())
+                self._identities.make_way({stored.id: obj})
                 self._bind_loaded(obj, stored, live=True)
             except ReplacedError:
                 obj = self.load(stored.id)
@@ -200,6 +203,8 @@ class Loading(Primitives):
                 objects[id_] = self._decode(stored, targets, shell=shells.get(id_))
                 made.append(stored)
                 stored.references = references
+        if live:
+            self._identities.make_way({stored.id: objects[stored.id] for stored in made})
         for stored in made:
             self._bind_loaded(objects[stored.id], stored, live=live)
 

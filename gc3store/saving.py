@@ -432,11 +432,12 @@ class Saving(Recording):
             self._relabel(str(draft.id), {**changes, "explicit": True})
             self._identities.mark_saved(draft.obj)
 
-    def _settle(self, drafts: Iterable[Draft]) -> None:
+    def _settle(self, drafts: Sequence[Draft]) -> None:
         """Tell the objects which records they are, after a write."""
         uuid = self.uuid
         assert uuid is not None
         bind = self._identities.bind
+        self._identities.make_way({str(draft.id): draft.obj for draft in drafts})
         for draft in drafts:
             obj, checksum, references = draft.obj, draft.encoded.checksum, draft.reference_ids()
             if draft.identity is None:

@@ -324,6 +324,26 @@ class TestFreshness:
             with pytest.raises(ConflictError):
                 first.save(outdated)
 
+    def test_a_newer_part_loaded_by_itself_makes_what_refers_to_it_anew(self, place):
+        first, second = place.open(), place.open()
+        leaf = Node("leaf")
+        middle = Node("middle", leaf)
+        root = Node("root", middle)
+        middle.links.append(root)
+        id_ = first.save(root)
+        theirs = second.load(leaf.persistent_id)
+        theirs.value = "theirs"
+        second.save(theirs)
+        newer = first.load(leaf.persistent_id)
+        loaded = first.load(id_)
+        assert loaded is not root
+        assert loaded.links[0].links == [newer, loaded]
+        assert newer.value == "theirs"
+        assert first.load(id_) is loaded
+        assert first.load(middle.persistent_id) is loaded.links[0]
+        first.replace(leaf.persistent_id, Node("replaced"))
+        assert first.load(id_).links[0].links[0].value == "replaced"
+
     def test_saving_an_outdated_root_raises_also_when_only_a_part_is_newer(self, place):
         first, second = place.open(), place.open()
         leaf = Node("leaf")
