@@ -84,17 +84,25 @@ class Staged:
 
 def process_token() -> str:
     """Return the beginning of the names of this process's temporary files."""
-    host = xxhash.xxh3_64_hexdigest(socket.gethostname().encode())
-    return f"{host}-{os.getpid()}-{secrets.token_hex(6)}"
+    return f"{_where()}-{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def _where() -> str:
+    """Return a name for where process IDs are what they are: a host, or a container on it."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        space = ""
+    return xxhash.xxh3_64_hexdigest(f"{socket.gethostname()} {space}".encode())
 
 
 def is_abandoned(path: str) -> bool:
     """Whether a temporary file was left behind by a process that is gone.
 
-    One of another host is given a week: whether its process lives cannot be told from here.
+    One of another host or container is given a week: whether its process lives cannot be told from here.
     """
     host, _, rest = os.path.basename(path).partition("-")
-    if host == xxhash.xxh3_64_hexdigest(socket.gethostname().encode()):
+    if host == _where():
         try:
             os.kill(int(rest.partition("-")[0]), 0)
         except ProcessLookupError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import pickle
 import sqlite3
 import sys
 import threading
@@ -357,16 +358,18 @@ def test_columns_of_a_table_of_gc3pie(gc3pie_table, tmp_path):
     """The columns it was made with can be filled by paths and functions, and there are no others."""
     when = datetime(2026, 1, 1, 12, tzinfo=UTC)
     with make_store(gc3pie_table) as store:
-        before = store.save({"result": {"energy": -1.0}})
-    columns = {"energy": "result.energy", "label": lambda obj: f"{len(obj)} entries", "at": "at"}
+        before = store.save(_Job(energy=-1.0))
+    columns = {"energy": "result.energy", "label": lambda obj: f"{len(obj.result)} entries", "at": "at"}
     with make_store(gc3pie_table, columns=columns) as store:
-        id_ = store.save({"result": {"energy": -2.5}, "at": when})
+        id_ = store.save(_Job(when, energy=-2.5, steps=7))
         with pytest.warns(ColumnWarning, match=f"'energy' of {int(id_) + 1} stays empty"):
-            store.save({"result": {"energy": []}})
+            store.save(_Job(energy=[]))
         assert store.list(query="energy:<-2") == [id_]
         assert store.list(label="2 entries") == [id_]
         with pytest.warns(ColumnWarning, match="List is none"):
             assert store.fill_columns() == 1
+        with pickle.loads(pickle.dumps(store)) as sent:
+            assert sent.describe(sent.save(_Job(n=1))).columns["label"] == "1 entries"
         assert store.list(energy=-1.0) == [before]
     rows = sqlite3.connect(tmp_path / "gc3pie.db").execute(
         "SELECT id, energy, label, at FROM store ORDER BY id"
@@ -382,9 +385,12 @@ def test_columns_of_a_table_of_gc3pie(gc3pie_table, tmp_path):
         assert target.list(query="energy:<-2") == [ids[id_]]
 
 
-def test_a_directory_of_gc3pie_has_no_columns(tmp_path):
-    import pickle
+class _Job:
+    def __init__(self, at=None, **result):
+        self.at, self.result = at, result
 
+
+def test_a_directory_of_gc3pie_has_no_columns(tmp_path):
     (tmp_path / "Job.1").write_bytes(pickle.dumps({"x": 1}, 2))
     with pytest.raises(OptionError, match="no place for columns"):
         make_store(tmp_path, columns={"x": "x"})

@@ -49,10 +49,13 @@ class StoreMachine(RuleBasedStateMachine):
     ids = Bundle("ids")
     nodes = Bundle("nodes")
 
+    def make_place(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="gc3store-machine-"))
+        return place_in(self.folder, self.kind)
+
     @initialize()
     def open(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="gc3store-machine-"))
-        self.place = place_in(self.folder, self.kind)
+        self.place = self.make_place()
         self.stores = [self.place.open(durable=False), self.place.open(durable=False)]
         # By ID: a value, or (value, IDs of links) of a Node; labels; revision of nodes.
         self.plain: dict[str, object] = {}
@@ -65,6 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
         if hasattr(self, "place"):
             for store in self.place.opened:
                 store.close()
+        if hasattr(self, "folder"):
             shutil.rmtree(self.folder)
 
     def exists(self, id_):

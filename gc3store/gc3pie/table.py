@@ -163,7 +163,8 @@ class GC3PieTable(GC3PieRecords):
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._absolute_url()
-        return reopened, (type(self), url.render_as_string(hide_password=False), self._options())
+        options = {**self._options(), "columns": self._user_columns.portable}
+        return reopened, (type(self), url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
         return reopened, (type(self), without(self._absolute_url()).render_as_string(), self._options())

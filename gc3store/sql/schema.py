@@ -23,8 +23,11 @@ VERSION = 1
 
 def check_table_name(name: object) -> str:
     """Return `name` if the catalogue can be called so."""
-    if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w{0,39}", name):
-        raise OptionError(f"{name!r} cannot be the name of a table; take letters, digits and underscores.")
+    # A database cuts what is longer than 63 bytes, and ours go on after it.
+    if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name) or len(name.encode()) > 40:
+        raise OptionError(
+            f"{name!r} cannot be the name of a table; take letters, digits and underscores, 40 bytes at most."
+        )
     return name
 
 
