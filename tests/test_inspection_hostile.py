@@ -1,6 +1,7 @@
 """Pickles made to attack whoever reads them: no import, no call, no hang, no flood."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parent / "hostile_pickles.py"
+ENTRIES = PROGRAM.with_name("hostile_entries.py")
 
 
 @pytest.mark.parametrize(("group", "least"), [("small", 500), ("large", 40), ("shared", 80)])
@@ -24,3 +26,21 @@ def test_hostile_streams_do_nothing(group, least):
         for look in looks:
             assert look in ("value", "CorruptRecordError", "InspectionError"), f"{name}: {look}"
         assert seconds < 60, f"{name} took {seconds:.0f} s"
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.soak
+@pytest.mark.parametrize("step", [12, 1])
+def test_hostile_streams_do_nothing_in_any_store_by_any_way_of_looking(tmp_path, step):
+    done = subprocess.run(
+        [sys.executable, ENTRIES, tmp_path, str(step)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = json.loads(done.stdout)
+    assert len(results["counts"]) == 4
+    assert min(results["counts"]) >= 500 // step
+    assert results["found"] == []
