@@ -63,14 +63,14 @@ def read_session(path: str) -> SessionDirectory:
         raise StoreUnavailableError(f"The session in {path} cannot be read: {error}.") from error
     return SessionDirectory(
         path,
-        _current(path, url),
+        _current(path, url, ids),
         ids,
         _time(os.path.join(path, _CREATED)),
         _time(os.path.join(path, _FINISHED)),
     )
 
 
-def _current(path: str, url: str) -> str:
+def _current(path: str, url: str, ids: Sequence[str]) -> str:
     """Return the URL of the store, at the place where it is now."""
     parts = urlsplit(url)
     if parts.scheme not in ("", "file", "sqlite"):
@@ -79,6 +79,11 @@ def _current(path: str, url: str) -> str:
     place = "/" + unquote(parts.path if parts.scheme else url).lstrip("/")
     if not os.path.exists(place):
         beside = os.path.join(path, os.path.basename(place.rstrip("/")))
+        if not os.path.exists(beside) and not ids:
+            raise StoreUnavailableError(
+                f"The session in {path} has no tasks yet, and its store {place} does not exist; "
+                f"open it again when something was saved."
+            )
         if not os.path.exists(beside):
             raise StoreUnavailableError(
                 f"The session in {path} keeps its objects in {place}, which does not exist here; "

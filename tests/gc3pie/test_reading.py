@@ -120,6 +120,14 @@ def test_a_session_whose_store_is_gone_says_so(samples):
         make_store(samples / "session")
 
 
+def test_a_session_in_which_nothing_was_saved_says_so(samples):
+    from gc3libs.session import Session
+
+    Session(str(samples / "empty"))
+    with pytest.raises(OSError, match="has no tasks yet"):
+        make_store(samples / "empty")
+
+
 def test_a_database_in_write_ahead_mode_is_read_without_a_trace(samples):
     path = samples / "jobs.db"
     connection = sqlite3.connect(path)
