@@ -35,7 +35,7 @@ _stores: weakref.WeakSet[RecordStore] = weakref.WeakSet()
 
 
 #: How long a fork waits for other threads to end their steps, in seconds.
-_PATIENCE = 2.0
+_PATIENCE = 10.0
 
 _forking = threading.local()
 

@@ -12,6 +12,10 @@ import pytest
 from gc3store import Store, make_store, registry
 
 
+#: Programs that tests run, with the folder they are in on their path.
+collect_ignore = ["hostile_pickles.py", "hostile_sharing.py"]
+
+
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch, tmp_path_factory):
     """Keep caches, settings and registrations of the machine and of other tests out."""
