@@ -22,9 +22,9 @@ from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from gc3store.directory_index import DirectoryIndex
 from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
 from gc3store.filesystem import path_of
+from gc3store.filesystem.index import DirectoryIndex
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.ids import is_id, make_id, number_of

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import xxhash
 
 from gc3store.catalogue import record_from_entry
-from gc3store.directory_index import CatalogueIndex
 from gc3store.engine import RecordStore
 from gc3store.errors import LoadError, NotSupportedError, SaveError
+from gc3store.filesystem.index import CatalogueIndex
 from gc3store.gc3pie.payload import from_gc3pie, to_gc3pie
 from gc3store.graph import components
 from gc3store.identity import kind_of

@@ -32,8 +32,8 @@ from sqlalchemy.engine import URL
 
 from gc3store.catalogue import columns_from_entry
 from gc3store.columns import entry_of, merged, plain
-from gc3store.directory_index import CatalogueIndex
 from gc3store.errors import OptionError, SaveError
+from gc3store.filesystem.index import CatalogueIndex
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.form import raw_attributes
