@@ -33,6 +33,8 @@ from typing import Any, NamedTuple
 import orjson
 import xxhash
 
+from gc3store.ids import is_id
+
 __all__ = [
     "DETACHED",
     "FIXED",
@@ -106,13 +108,16 @@ class Head(NamedTuple):
     end: int
 
     def entry(self) -> dict[str, Any]:
-        """Return the catalogue entry."""
+        """Return the catalogue entry; `Damaged` if it is none, or refers to what can be no record."""
         try:
             entry = load_json(self.json)
         except ValueError as error:
             raise Damaged(f"its head cannot be read: {error}") from error
         if not isinstance(entry, dict):
             raise Damaged("its head is no catalogue entry")
+        references = entry.get("references", [])
+        if type(references) is not list or not all(type(id_) is str and is_id(id_) for id_ in references):
+            raise Damaged("what it refers to are no IDs")
         return entry
 
 

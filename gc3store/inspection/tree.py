@@ -13,6 +13,7 @@ import copyreg
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+from gc3store.ids import is_id
 from gc3store.inspection import arrays, frames
 from gc3store.inspection.budget import Budget, NotPlainError
 from gc3store.inspection.containers import CONTAINERS
@@ -448,12 +449,15 @@ def persistent_text(raw: Any) -> str | None:
     """Return the ID that a persistent ID means, if it is a text or a number of any class.
 
     GC3Pie writes its IDs as objects: ``Id("IsingRun", 26)``, a subclass of `str`, for files,
-    and ``IntId(None, 47)``, a subclass of `int`, for databases.
+    and ``IntId(None, 47)``, a subclass of `int`, for databases. What no record can have as its ID
+    refers to none.
     """
     if type(raw) is list and raw[2] in (NEW, CALL) and type(raw[1]) is tuple and len(raw[1]) <= 2:
         texts = [_short(arg) for arg in raw[1] if arg is not None]
-        return ".".join(texts) if texts and None not in texts else None  # type: ignore[arg-type]
-    return _short(raw)
+        text = ".".join(texts) if texts and None not in texts else None  # type: ignore[arg-type]
+    else:
+        text = _short(raw)
+    return text if text is not None and is_id(text) else None
 
 
 def _short(raw: Any) -> str | None:

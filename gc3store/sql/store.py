@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 
 from gc3store.catalogue import from_microseconds, record_from_entry
 from gc3store.errors import OptionError, SchemaVersionError
-from gc3store.ids import number_of
+from gc3store.ids import is_id, number_of
 from gc3store.primitives import Stored, reopened
 from gc3store.record import FIELDS, Query, Record
 from gc3store.recordfile import load_json
@@ -235,8 +235,7 @@ class SqlStore(SqlReading):
         graph: dict[str, builtins.list[str]] = {row[1]: [] for row in nodes}
         for source, target in edges:
             if ids.get(source) in graph:
-                # A target that is gone is known by its number only, which is an ID as well.
-                graph[ids[source]].append(ids.get(target) or str(target))
+                graph[ids[source]].append(_target(target, ids.get(target)))
         records = {row[1]: self._stored(row[1:]) for row in nodes} if whole else {}
         return {row[1]: row[2] for row in nodes}, {i: tuple(r) for i, r in graph.items()}, records
 
@@ -272,7 +271,7 @@ class SqlStore(SqlReading):
         references: builtins.list[str] = []
         if flags is not None and flags & REFERS:
             rows = self._execute(self._statements.references, (number,)).fetchall()
-            references = [target_id or str(target) for target, target_id in rows]
+            references = [_target(target, target_id) for target, target_id in rows]
         text = self._backend.text
         entry = {
             "id": id_,
@@ -371,6 +370,18 @@ class SqlStore(SqlReading):
         text = self._backend.text if field in ("name", "cls", "state") else _as_is
         counts = {text(row[0]): row[1] for row in found}
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+
+#: The ID of no object: where a row leads that refers to what can be none.
+_NOWHERE = "0"
+
+
+def _target(number: Any, id_: str | None) -> str:
+    """Return the ID that a row refers to; one that is gone is known by its number only, an ID as well."""
+    for found in (id_, str(number)):
+        if found is not None and is_id(found):
+            return found
+    return _NOWHERE
 
 
 def _as_is(value: Any) -> Any:
