@@ -234,24 +234,30 @@ class Primitives(CheckedCalls, Store):
         if self._depth:
             yield
             return
-        try:  # from here on: an interrupt may come anywhere
+        try:
             self._depth = 1
+            yield from self._outermost_step()
+            self._depth = 0
+        except BaseException:
+            # Nothing may come by this: whoever took a step that is over for one that is going on
+            # would write without a transaction.
+            self._depth = 0
+            raise
+
+    def _outermost_step(self) -> Iterator[None]:
+        try:  # from here on: an interrupt may come anywhere
             if self.atomic_batches:  # elsewhere what was written stays written
                 self._identities.begin()
-            try:
-                self._begin()
-                yield
-                self._commit()
-            except BaseException:
-                self._rollback()
-                raise
+            self._begin()
+            yield
+            self._commit()
         except BaseException:
-            self._identities.rollback()
+            try:
+                self._rollback()
+            finally:
+                self._identities.rollback()
             raise
-        else:
-            self._identities.commit()
-        finally:
-            self._depth = 0
+        self._identities.commit()
 
     def invalidate_cache(self) -> None:
         """Forget which instances are live: the next `load` makes new ones."""
