@@ -28,9 +28,7 @@ def test_hostile_streams_do_nothing(group, least):
         assert seconds < 60, f"{name} took {seconds:.0f} s"
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.soak
-@pytest.mark.parametrize("step", [12, 1])
+@pytest.mark.parametrize("step", [40, pytest.param(1, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 def test_hostile_streams_do_nothing_in_any_store_by_any_way_of_looking(tmp_path, step):
     done = subprocess.run(
         [sys.executable, ENTRIES, tmp_path, str(step)],
@@ -41,6 +39,6 @@ def test_hostile_streams_do_nothing_in_any_store_by_any_way_of_looking(tmp_path,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads(done.stdout)
-    assert len(results["counts"]) == 4
+    assert len(results["counts"]) == (4 if step == 1 else 2)
     assert min(results["counts"]) >= 500 // step
     assert results["found"] == []
