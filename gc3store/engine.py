@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gc3store.batches import Batches
 from gc3store.calls import outside
 from gc3store.errors import DanglingReferenceWarning
 from gc3store.exporting import Exporting
@@ -27,6 +28,7 @@ from gc3store.filling import Filling
 from gc3store.graph import components
 from gc3store.ids import check_id
 from gc3store.primitives import not_found
+from gc3store.progress import progress
 
 __all__ = ["RecordStore"]
 
@@ -142,7 +144,10 @@ class RecordStore(Exporting, Filling):
                 )
         with self._step():
             try:
-                self._delete(ids)
+                batches = Batches(progress(ids, "removing"))
+                for batch in batches:
+                    self._delete(batch)
+                    batches.weigh(0)
             except BaseException:
                 if not self.atomic_batches:  # what is gone is gone
                     existing = self._revisions(ids)

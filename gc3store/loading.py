@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from gc3store.batches import Batches
+from gc3store.batches import BYTES, Batches, by_size
 from gc3store.errors import DanglingReferenceError, LoadError, OptionError, StoreError
 from gc3store.finding import finder_for
 from gc3store.graph import components, reaching
@@ -106,28 +106,35 @@ class Loading(Primitives):
     def _load_batches(self, wanted: builtins.list[str]) -> Iterator[Any]:
         batches = Batches(progress(wanted, "loading"))
         for batch in batches:
-            loaded: builtins.list[Any] = []
-            failure: StoreError | None = None
             with self._lock, many_objects(len(batch)):
                 records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
-                batches.weigh(sum([stored.size for stored in records.values()]))
-                try:
-                    graphs = self._load_graphs(
-                        [i for i, stored in records.items() if stored.references != ()]
-                    )
-                    for id_ in batch:
-                        stored = records.get(id_)
-                        if stored is None:
-                            raise not_found(id_)
-                        if id_ in graphs:
-                            loaded.append(graphs[id_])
-                        else:
-                            loaded.append(self._load_stored(stored))
-                except StoreError as error:
-                    failure = error  # of the first that cannot be loaded; those before it can
-            yield from loaded
+                sizes = {id_: stored.size or BYTES for id_, stored in records.items()}  # 0: too large for a row
+                part = next(by_size(batch, lambda id_: sizes.get(id_, 0)))
+                batches.weigh(sum([sizes.get(id_, 0) for id_ in part]), len(part))
+                loaded, failure = self._load_part(part, records)
+            del records
+            loaded.reverse()
+            while loaded:  # what has been handed over is not held any longer
+                yield loaded.pop()
             if failure is not None:
                 raise failure
+
+    def _load_part(
+        self, ids: Sequence[str], records: dict[str, Stored]
+    ) -> tuple[builtins.list[Any], StoreError | None]:
+        """Return the objects with the given IDs, as far as the first that cannot be loaded, and why not."""
+        loaded: builtins.list[Any] = []
+        unique = dict.fromkeys(ids)
+        try:
+            graphs = self._load_graphs([i for i in unique if i in records and records[i].references != ()])
+            for id_ in ids:
+                stored = records.get(id_)
+                if stored is None:
+                    raise not_found(id_)
+                loaded.append(graphs[id_] if id_ in graphs else self._load_stored(stored))
+        except StoreError as error:
+            return loaded, error
+        return loaded, None
 
     def _load_graphs(self, ids: builtins.list[str]) -> dict[str, Any]:
         try:

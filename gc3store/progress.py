@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+import time
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 __all__ = ["progress"]
@@ -11,9 +12,6 @@ T = TypeVar("T")
 
 #: Seconds before a bar appears: nobody wants one for what is over in a moment.
 DELAY = 1.5
-
-#: Fewer items than this never show a bar.
-FEW = 200
 
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None, show: bool = True) -> Iterable[T]:
@@ -29,15 +27,39 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, show: b
         How many there are, where `items` cannot tell.
     show : bool
         `False` for no bar at all.
+
+    Examples
+    --------
+    >>> list(progress(range(3), "counting"))
+    [0, 1, 2]
     """
+    if not show:
+        return items
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if not show or (total is not None and total < FEW):
-        return items
+    return _watched(iter(items), what, total)
+
+
+def _watched(items: Iterator[T], what: str, total: int | None) -> Iterator[T]:
+    # What is over in a moment, as nearly everything is, does not even import the bar.
+    late = time.monotonic() + DELAY
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() >= late:
+            break
+    else:
+        return
+    if done == total:
+        return
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a prettier bar needs other packages
         from tqdm.auto import tqdm
 
-    return tqdm(items, desc=what, total=total, delay=DELAY, leave=False, dynamic_ncols=True)
+    with tqdm(desc=what, total=total, initial=done, leave=False, dynamic_ncols=True) as bar:
+        for item in items:
+            yield item
+            bar.update()

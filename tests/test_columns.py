@@ -294,7 +294,6 @@ def test_a_progress_bar_shows_how_far_it_is(place, monkeypatch, capsys):
     from gc3store import progress
 
     monkeypatch.setattr(progress, "DELAY", 0)
-    monkeypatch.setattr(progress, "FEW", 1)
     with place.open(durable=False) as store:
         store.save_many([{"x": n} for n in range(300)])
     store = place.open(columns={"x": "x"})

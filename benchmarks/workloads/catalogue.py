@@ -171,6 +171,7 @@ def measure_sqlite(worker: Any, count: int, rounds: int, clock: str, cold: bool)
     times["count()"] = _in_turn(
         {"ours-sqlite": store.count, "raw": lambda: raw.execute("SELECT count(*) FROM gc3store").fetchone()},
         rounds,
+        clock,
     )
     running = Query.build({"state": "RUNNING"})
     times["count(state)"] = _in_turn(
