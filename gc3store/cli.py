@@ -13,6 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ from gc3store.errors import (
     StoreUnavailableError,
     UsageError,
 )
-from gc3store.progress import progress as with_progress
+from gc3store.progress import progress, without_bars
 from gc3store.record import Query, Record, human_size
 from gc3store.registry import make_store
 from gc3store.transfer import copy
@@ -71,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     command: _Command = options.command
-    with warnings.catch_warnings():
+    bars = nullcontext() if _wants_progress(options) else without_bars()
+    with bars, warnings.catch_warnings():
         warnings.simplefilter("always", gc3store.errors.StoreWarning)
         warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
         try:
@@ -231,7 +233,7 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     os.makedirs(options.output, exist_ok=True)
     written = []
-    for id_ in _progress(ids, "exporting", options):
+    for id_ in progress(ids, "exporting"):
         path = os.path.join(options.output, f"{id_}.gc3export")
         with open(path, "xb") as file:  # never over a file that is there
             try:
@@ -252,7 +254,7 @@ def _verify(options: argparse.Namespace) -> int:
     store = _open(options)
     ids = _selected(store, options) if options.ids or options.query else store.list()
     damaged = {}
-    for id_ in _progress(ids, "verifying", options):
+    for id_ in progress(ids, "verifying"):
         try:
             store.verify(id_)
         except ObjectNotFoundError:
@@ -273,7 +275,7 @@ def _copy(options: argparse.Namespace) -> int:
     extra = {"table_name": options.target_table} if options.target_table else {}
     target = make_store(options.target, **extra)
     ids = _selected(source, options) if options.ids or options.query else None
-    result = copy(source, target, ids, progress=_wants_progress(options))
+    result = copy(source, target, ids)
     if options.json:
         print(json.dumps({"copied": result.new, "ids": result.ids, "failed": result.failed}, indent=2))
     else:
@@ -375,11 +377,7 @@ def _say(text: str) -> None:
 
 
 def _wants_progress(options: argparse.Namespace) -> bool:
-    return not options.quiet and sys.stderr.isatty()
-
-
-def _progress(items: Sequence[str], what: str, options: argparse.Namespace) -> Iterable[str]:
-    return with_progress(items, what, show=_wants_progress(options))
+    return not getattr(options, "quiet", False) and sys.stderr.isatty()
 
 
 if __name__ == "__main__":

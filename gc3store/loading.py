@@ -108,9 +108,8 @@ class Loading(Primitives):
         for batch in batches:
             with self._lock, many_objects(len(batch)):
                 records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
-                sizes = {id_: stored.size or BYTES for id_, stored in records.items()}  # 0: too large for a row
-                part = next(by_size(batch, lambda id_: sizes.get(id_, 0)))
-                batches.weigh(sum([sizes.get(id_, 0) for id_ in part]), len(part))
+                part, size = _first_part(batch, records)
+                batches.weigh(size, len(part))
                 loaded, failure = self._load_part(part, records)
             del records
             loaded.reverse()
@@ -299,6 +298,17 @@ class Loading(Primitives):
         if placeholders is not None and placeholders.used and source.persistent is None:
             keep_original(obj, source, references, encode(obj))
         return obj
+
+
+def _first_part(ids: builtins.list[str], records: dict[str, Stored]) -> tuple[Sequence[str], int]:
+    """Return the first of `ids` whose objects may be in memory together, and what these weigh."""
+
+    def weight(id_: str) -> int:
+        # What is too large for a row is not read yet, and fills a part by itself.
+        return records[id_].size or BYTES if id_ in records else 0
+
+    part = next(by_size(ids, weight))
+    return part, sum([weight(id_) for id_ in part])
 
 
 class _NeededFirst(BaseException):

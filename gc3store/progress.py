@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
-__all__ = ["progress"]
+__all__ = ["progress", "without_bars"]
 
 T = TypeVar("T")
 
 #: Seconds before a bar appears: nobody wants one for what is over in a moment.
 DELAY = 1.5
+
+_allowed: ContextVar[bool] = ContextVar("_allowed", default=True)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Show no bar in the context, whatever it calls."""
+    token = _allowed.set(False)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
 
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None, show: bool = True) -> Iterable[T]:
@@ -33,7 +47,7 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, show: b
     >>> list(progress(range(3), "counting"))
     [0, 1, 2]
     """
-    if not show:
+    if not (show and _allowed.get()):
         return items
     if total is None and isinstance(items, Sized):
         total = len(items)

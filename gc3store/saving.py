@@ -263,6 +263,9 @@ class Saving(Recording):
                 self._confirm(unchanged, labels)
                 if drafts:
                     self._write_and_settle(drafts, drafts)
+        for draft in known.values():
+            if not draft.revision:  # stored as it is, which is what its owner wanted to be sure of
+                self._identities.mark_saved(draft.obj)
         size = sum([draft.encoded.size for draft in known.values()])
         return [draft.id for draft in roots], size  # type: ignore[misc]
 

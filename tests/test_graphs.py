@@ -339,6 +339,18 @@ class TestGC3Pie:
             store.save([task])
         assert in_fresh_process(_look, place.url, id_, lambda t: t.extra) == "x"
 
+    def test_their_changed_flag_is_taken_back_once_it_is_known_that_nothing_changed(self, place):
+        from gc3libs import Application
+
+        with place.open() as store:
+            task = Application(["/bin/true"], inputs=[], outputs=[], output_dir="/tmp/out")
+            id_ = store.save([task])
+            task.changed = True
+            store.save([task])
+            assert task.changed is False
+            assert store.describe(task.persistent_id).revision == 1
+            assert task.persistent_id != id_
+
 
 class TestRoundTrips:
     def test_a_graph_is_loaded_with_a_constant_number_of_queries(self, tmp_path, monkeypatch):

@@ -58,15 +58,48 @@ class Source:
         return io.BytesIO(self.stream)
 
 
+class _LiveClasses:
+    """Lets the live classes of a notebook win over those in a payload.
+
+    An object of its own: a reader remembers what it hands out, and one that handed out methods
+    of itself would keep all that it read alive until the garbage is collected.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[type] = []
+
+    def skeleton(self, metaclass: Any, name: str, bases: Any, kwds: Any, tracker: Any, extra: Any) -> Any:
+        from cloudpickle import cloudpickle
+
+        live = (
+            getattr(sys.modules.get("__main__"), name, None) if kwds.get("__module__") == "__main__" else None
+        )
+        if not (isinstance(live, type) and live.__module__ == "__main__" and live.__qualname__ == name):
+            # The class itself, where it was saved by this very process: as it is now,
+            # and not set back to what it was then.
+            live = getattr(cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {}).get(tracker)
+        if live is not None:
+            self._kept.append(live)
+            return live
+        return cloudpickle._make_skeleton_class(metaclass, name, bases, kwds, tracker, extra)
+
+    def set_state(self, cls: type, state: Any) -> type:
+        if any(cls is kept for kept in self._kept):
+            return cls
+        from cloudpickle import cloudpickle
+
+        return cloudpickle._class_setstate(cls, state)  # type: ignore[no-any-return]
+
+
 class _Reader(pickle.Unpickler):
-    """Resolves references, and lets live classes of the notebook win."""
+    """Resolves references and names."""
 
     def __init__(self, source: Source, references: Sequence[Any], finder: Finder | None) -> None:
         super().__init__(source.file(), buffers=source.buffers)
         self._references = references
         self._persistent = {id_: i for i, id_ in enumerate(source.persistent or ())}
         self._finder = finder
-        self._kept: list[type] = []
+        self._classes = _LiveClasses()
         self.make: Callable[..., Any] | None = None
 
     def persistent_load(self, id_: Any) -> Any:
@@ -83,9 +116,9 @@ class _Reader(pickle.Unpickler):
                 return self._make_with(getattr(persistable, name))
         elif module == "cloudpickle.cloudpickle":
             if name == "_make_skeleton_class":
-                return self._skeleton
+                return self._classes.skeleton
             if name == "_class_setstate":
-                return self._set_class_state
+                return self._classes.set_state
         elif module == "__mp_main__":
             module = "__main__"  # the name that a spawned worker knows the main script by
         if self._finder is not None:
@@ -96,28 +129,6 @@ class _Reader(pickle.Unpickler):
         make = self.make
         assert make is not None
         return lambda *args: make(function, *args)
-
-    def _skeleton(self, metaclass: Any, name: str, bases: Any, kwds: Any, tracker: Any, extra: Any) -> Any:
-        from cloudpickle import cloudpickle
-
-        live = (
-            getattr(sys.modules.get("__main__"), name, None) if kwds.get("__module__") == "__main__" else None
-        )
-        if not (isinstance(live, type) and live.__module__ == "__main__" and live.__qualname__ == name):
-            # The class itself, where it was saved by this very process: as it is now,
-            # and not set back to what it was then.
-            live = getattr(cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {}).get(tracker)
-        if live is not None:
-            self._kept.append(live)
-            return live
-        return cloudpickle._make_skeleton_class(metaclass, name, bases, kwds, tracker, extra)
-
-    def _set_class_state(self, cls: type, state: Any) -> type:
-        if any(cls is kept for kept in self._kept):
-            return cls
-        from cloudpickle import cloudpickle
-
-        return cloudpickle._class_setstate(cls, state)  # type: ignore[no-any-return]
 
 
 def decode(

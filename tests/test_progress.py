@@ -1,0 +1,89 @@
+"""Progress bars: on all that can take long, on standard error, and only when it does take long."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from gc3store import copy, progress
+from gc3store.testing import Point, in_new_interpreter
+
+from .conftest import place_in
+
+
+def _copy(store, ids, tmp_path):
+    folder = tmp_path / "target"
+    folder.mkdir()
+    with place_in(folder, "directory").open(durable=False) as target:
+        copy(store, target)
+
+
+LONG = {
+    "saving": lambda store, ids, _: store.save_many(Point(i) for i in range(5)),
+    "loading": lambda store, ids, _: list(store.load_many(ids)),
+    "removing": lambda store, ids, _: store.remove_many(ids),
+    "looking inside": lambda store, ids, _: store.table(columns=["y"]),
+    "looking inside, attributes": lambda store, ids, _: store.attributes(),
+    "copying": _copy,
+    "filling columns": lambda store, ids, _: store.fill_columns(),
+}
+
+
+@pytest.mark.parametrize("long", [True, False])
+@pytest.mark.parametrize("what", LONG)
+def test_a_bar_appears_only_when_it_takes_long(place, what, long, tmp_path, monkeypatch, capsys):
+    """Also where there are few objects: each may be large."""
+    pytest.importorskip("pandas")
+    with place.open(durable=False) as store:
+        ids = store.save_many(Point(i) for i in range(5))
+    if long:
+        monkeypatch.setattr(progress, "DELAY", 0)
+    store = place.open(durable=False, columns={"x": "x"})
+    capsys.readouterr()
+    LONG[what](store, ids, tmp_path)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert what.partition(",")[0] in err if long else err == ""
+
+
+def test_all_items_come_through_in_order(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "DELAY", 0)
+    for count in range(4):
+        assert list(progress.progress(range(count), "walking")) == list(range(count))
+        assert list(progress.progress(iter(range(count)), "walking")) == list(range(count))
+    assert "/3 " in capsys.readouterr().err
+    assert list(progress.progress(range(9), "walking", show=False)) == list(range(9))
+    assert capsys.readouterr().err == ""
+
+
+def _imports_of(url):
+    from gc3store import make_store
+
+    with make_store(url, durable=False) as store:
+        ids = store.save_many(range(2000))
+        list(store.load_many(ids))
+        store.remove_many(ids)
+    return "tqdm" in sys.modules
+
+
+def test_what_is_short_does_not_even_import_the_bar(place):
+    assert in_new_interpreter(_imports_of, place.url) is False
+
+
+def test_the_command_shows_a_bar_in_a_terminal_only(place):
+    with place.open(durable=False) as store:
+        store.save_many(Point(i) for i in range(5))
+    code = "import sys; from gc3store import cli, progress; progress.DELAY = 0; sys.exit(cli.main())"
+    command = [sys.executable, "-c", code, "verify", place.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("5 verified, 0 damaged\n", "")
+    here, there = pty.openpty()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=there, text=True, check=True)
+    os.close(there)
+    assert done.stdout == "5 verified, 0 damaged\n"
+    assert b"verifying" in os.read(here, 65536)
+    os.close(here)
