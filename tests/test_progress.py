@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -40,8 +43,7 @@ def test_a_bar_appears_only_when_it_takes_long(place, what, long, tmp_path, monk
     pytest.importorskip("pandas")
     with place.open(durable=False) as store:
         ids = store.save_many(Point(i) for i in range(5))
-    if long:
-        monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(progress, "DELAY", 0 if long else 3600)  # whatever the machine
     store = place.open(durable=False, columns={"x": "x"})
     capsys.readouterr()
     LONG[what](store, ids, tmp_path)
@@ -63,6 +65,7 @@ def test_all_items_come_through_in_order(monkeypatch, capsys):
 def _imports_of(url):
     from gc3store import make_store
 
+    progress.DELAY = 3600  # whatever the machine
     with make_store(url, durable=False) as store:
         ids = store.save_many(range(2000))
         list(store.load_many(ids))
@@ -82,8 +85,9 @@ def test_the_command_shows_a_bar_in_a_terminal_only(place):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("5 verified, 0 damaged\n", "")
     here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=there, text=True, check=True)
-    os.close(there)
     assert done.stdout == "5 verified, 0 damaged\n"
     assert b"verifying" in os.read(here, 65536)
+    os.close(there)
     os.close(here)
