@@ -27,7 +27,7 @@ from gc3store.errors import ColumnWarning, InvalidQueryError, OptionError
 from gc3store.paths import MISSING, follow, parse
 from gc3store.record import ALIASES, FIELDS, Record, parse_time
 
-__all__ = ["Column", "Failures", "UserColumns", "entry_of", "merged", "plain"]
+__all__ = ["Column", "Failures", "Function", "UserColumns", "entry_of", "merged", "plain"]
 
 Source = str | Callable[[Any], Any]
 
@@ -182,6 +182,7 @@ class Function:
         self.function = function
 
     def __call__(self, obj: Any) -> Any:
+        """Return what the function gives."""
         return self.function(obj)
 
     def __reduce__(self) -> tuple[Any, ...]:

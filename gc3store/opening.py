@@ -96,6 +96,6 @@ def open_sql(
 def _is_gc3pie(url: Any, table_name: str | None) -> bool:
     if url.get_backend_name() == "sqlite" and not os.path.isfile(os.path.expanduser(url.database or "")):
         return False
-    from gc3store.gc3pie.table import is_gc3pie_table
+    from gc3store.gc3pie.database import is_gc3pie_table
 
     return is_gc3pie_table(url, table_name)

@@ -344,7 +344,7 @@ def test_threads_that_save_see_their_own_failures(place):
 @pytest.fixture
 def gc3pie_table(tmp_path):
     """A table as GC3Pie makes it, with further columns."""
-    from gc3store.gc3pie.table import create_gc3pie_table
+    from gc3store.gc3pie.database import create_gc3pie_table
 
     sa = pytest.importorskip("sqlalchemy")
     url = f"sqlite:///{tmp_path}/gc3pie.db"

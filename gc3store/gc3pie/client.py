@@ -21,12 +21,16 @@ import gc3libs.persistence
 import gc3libs.persistence.filesystem
 import gc3libs.persistence.sql
 import gc3libs.persistence.store
+import sqlalchemy as sa
 from gc3libs.url import Url
 
 from gc3store.errors import StoreError
-from gc3store.gc3pie.table import GC3PieTable, create_gc3pie_table
+from gc3store.gc3pie.database import create_gc3pie_table, is_gc3pie_table
+from gc3store.gc3pie.directory import is_gc3pie_directory
+from gc3store.gc3pie.table import GC3PieTable
 from gc3store.opening import open_file, open_sql
 from gc3store.registry import make_store
+from gc3store.sql.url import parse
 from gc3store.store import Store
 
 __all__ = ["FilesystemStore", "SqlStore", "patch", "restore"]
@@ -112,16 +116,28 @@ class FilesystemStore(_ClientStore):
         The directory; by default the one for jobs in GC3Pie's configuration directory.
     idfactory : IdFactory, optional
         Its prefix, if it has one, begins the IDs of what is saved.
+    extra_fields : mapping of Column or str to callable, optional
+        User columns of a store of ours. Files that GC3Pie wrote have no place for them, so there
+        they are ignored, as GC3Pie's own class does.
     **extra_args
         ``durable`` and ``read_only`` as in `gc3store.make_store`; others are ignored, as
         GC3Pie's own class does.
     """
 
-    def __init__(self, directory: Any = None, idfactory: Any = None, **extra_args: Any) -> None:
+    def __init__(
+        self,
+        directory: Any = None,
+        idfactory: Any = None,
+        extra_fields: Mapping[Any, Callable[[Any], Any]] | None = None,
+        **extra_args: Any,
+    ) -> None:
         if directory is None:
             directory = gc3libs.defaults.JOBS_DIR
         path = os.path.abspath(directory.path if isinstance(directory, Url) else os.fspath(directory))
-        store = open_file("file://" + quote(path), **_ours(extra_args, "durable", "read_only"))
+        theirs = not os.path.exists(os.path.join(path, ".gc3store")) and is_gc3pie_directory(path)
+        fields = None if theirs else _by_name(extra_fields)
+        options = _ours(extra_args, "durable", "read_only")
+        store = open_file("file://" + quote(path), columns=fields, **options)
         super().__init__(Url(scheme="file", path=path), store, idfactory)
         self._directory = path
 
@@ -137,11 +153,11 @@ class SqlStore(_ClientStore):
         Name of the table, or of the first of our tables.
     idfactory : IdFactory, optional
         Its prefix, if it has one, begins the IDs of what is saved.
-    extra_fields : mapping of Column to callable, optional
-        What to record in further columns. A new database becomes a table as GC3Pie's
-        own, with these columns.
+    extra_fields : mapping of Column or str to callable, optional
+        What to record in further columns. With columns of SQLAlchemy, as GC3Pie takes them, a
+        new database becomes a table as GC3Pie's own; in a store of ours they are user columns.
     create : bool
-        Accepted as GC3Pie does; nothing is created before the first save anyway.
+        Whether such a table is made; all else is created by the first save anyway.
     **extra_args
         ``durable``, ``read_only`` and ``timeout`` as in `gc3store.make_store`; others are
         ignored, as GC3Pie's own class does.
@@ -159,13 +175,17 @@ class SqlStore(_ClientStore):
         url = Url(url)
         options = _ours(extra_args, *_OPTIONS)
         place = _sqlalchemy_url(url)
-        if extra_fields and create:
-            create_gc3pie_table(place, table_name, list(extra_fields))
-        store = open_sql(place, table_name=table_name, **options)
-        if extra_fields:
-            store.extra_fields = {  # type: ignore[attr-defined]
-                getattr(column, "name", column): value for column, value in extra_fields.items()
-            }
+        columns = [column for column in extra_fields or () if isinstance(column, sa.Column)]
+        if columns and create:
+            create_gc3pie_table(place, table_name, columns)
+        fields = _by_name(extra_fields)
+        database, fragment = parse(place)
+        name = table_name or fragment
+        store: Store
+        if fields and is_gc3pie_table(database, name):
+            store = GC3PieTable(database, table_name=name or "store", extra_fields=fields, **options)
+        else:
+            store = open_sql(place, table_name=table_name, columns=fields, **options)
         super().__init__(url, store, None if isinstance(store, GC3PieTable) else idfactory)
         self.table_name = table_name or "store"
         self._place = place.partition("#")[0]
@@ -173,8 +193,6 @@ class SqlStore(_ClientStore):
     @property
     def _engine(self) -> Any:
         """The database, for scripts that ask it questions of their own."""
-        import sqlalchemy as sa
-
         return sa.create_engine(self._place, poolclass=sa.pool.NullPool)
 
     @property
@@ -189,6 +207,10 @@ class _Reserving:
 
     def reserve(self, n: int) -> None:
         """Do nothing."""
+
+
+def _by_name(extra_fields: Mapping[Any, Callable[[Any], Any]] | None) -> dict[str, Callable[[Any], Any]]:
+    return {str(getattr(column, "name", column)): value for column, value in (extra_fields or {}).items()}
 
 
 def _ours(given: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -6,8 +6,7 @@ Each row is one object, its ID the number, `data` its pickle. Further columns ho
 what a script wanted in them when it saved; here they are fields to filter and sort on, and
 those named like an attribute are filled when an object is saved.
 
-Every step opens a connection of its own: GC3Pie's processes come and go meanwhile, and
-SQLite's reader leaves files behind where it joins in a write-ahead log of others.
+Every step opens a connection of its own: GC3Pie's processes come and go meanwhile.
 """
 
 from __future__ import annotations
@@ -20,20 +19,19 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from hashlib import md5
 from itertools import islice
-from types import MappingProxyType, NoneType
+from types import NoneType
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 import sqlalchemy as sa
 import xxhash
 from sqlalchemy.engine import URL
 
 from gc3store.catalogue import columns_from_entry
-from gc3store.columns import entry_of, merged, plain
+from gc3store.columns import Function, entry_of, merged, plain
 from gc3store.errors import OptionError, SaveError
 from gc3store.filesystem.index import CatalogueIndex
+from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.inspection.form import raw_attributes
@@ -43,58 +41,11 @@ from gc3store.primitives import Draft, check_revision, not_found, reopened
 from gc3store.sql.backend import backend_for
 from gc3store.sql.url import parse, shown, without
 
-__all__ = ["GC3PieTable", "create_gc3pie_table", "is_gc3pie_table"]
+__all__ = ["GC3PieTable"]
 
-_OWN = ("id", "data", "state")
 #: As for directories: what changed less than this ago may change again unseen, in nanoseconds.
 _SETTLED = 2_000_000_000
 _MANY = 500  # values in one IN list: below every database's limit
-
-
-def is_gc3pie_table(url: URL, name: str | None = None) -> bool:
-    """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
-
-    What cannot be found out, since the database cannot be reached, is no.
-    """
-    try:
-        engine = _engine(url)
-        with engine.connect() as connection:
-            inspector = sa.inspect(connection)
-            if name is None and inspector.has_table("gc3store_meta"):
-                return False
-            name = name or "store"
-            if not inspector.has_table(name):
-                return False
-            return {column["name"] for column in inspector.get_columns(name)} >= set(_OWN)
-    except (sa.exc.SQLAlchemyError, ImportError):
-        return False  # who opens it next says why
-
-
-def create_gc3pie_table(place: str, name: str | None, columns: Sequence[sa.Column[Any]]) -> None:
-    """Make a table as GC3Pie does, with further columns, unless there is a store in the database.
-
-    Parameters
-    ----------
-    place : str
-        URL of the database; ``#table=NAME`` names the table.
-    name : str, optional
-        The table.
-    columns : sequence of Column
-        What it has besides `id`, `data` and `state`.
-    """
-    url, fragment = parse(place)
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool) if _is_sqlite(url) else _engine(url)
-    with engine.begin() as connection:
-        inspector = sa.inspect(connection)
-        name = name or fragment or "store"
-        if not inspector.has_table(name) and not inspector.has_table("gc3store_meta"):
-            own = (
-                sa.Column("id", sa.Integer(), primary_key=True, nullable=False),
-                sa.Column("data", sa.LargeBinary()),
-                sa.Column("state", sa.String(length=128)),
-            )
-            extra = [sa.Column(column.name, column.type) for column in columns]
-            sa.Table(name, sa.MetaData(), *own, *extra).create(connection)
 
 
 class GC3PieTable(GC3PieRecords):
@@ -115,6 +66,9 @@ class GC3PieTable(GC3PieRecords):
         How long to wait for a database that another process is writing to, in seconds.
     columns : mapping of str to (str or callable), optional
         How to fill further columns of the table, as for stores of our own.
+    extra_fields : mapping of str to callable, optional
+        The same as GC3Pie has it: what can be called with an object for its value there. An object
+        for which that fails is saved without.
 
     Notes
     -----
@@ -124,8 +78,6 @@ class GC3PieTable(GC3PieRecords):
     """
 
     atomic_batches: ClassVar[bool] = True
-    #: For further columns: what to call with an object for its value there.
-    extra_fields: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
     _must_name: ClassVar[bool] = False
 
     def __init__(
@@ -138,23 +90,25 @@ class GC3PieTable(GC3PieRecords):
         trust: Any = "everything",
         timeout: float = 30.0,
         columns: Mapping[str, Any] | None = None,
+        extra_fields: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
         self._sa_url = url = parse(url)[0] if isinstance(url, str) else url
         super().__init__(shown(url), durable=durable, read_only=read_only, trust=trust, columns=columns)
         self._backend = backend_for(url, durable=durable, read_only=read_only, timeout=timeout)
         self._table_name = table_name
         self._timeout = timeout
-        self._path = os.path.abspath(url.database or "") if _is_sqlite(url) else None
+        self._path = os.path.abspath(url.database or "") if is_sqlite(url) else None
         place = f"{shown(without(self._absolute_url()))}#{table_name}"
         self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, place))
-        self._engine = _engine(url, timeout=timeout)
+        self._engine = engine_for(url, timeout=timeout)
         self._writer: Any = None
         with self._reading() as connection:
             self._table = sa.Table(table_name, sa.MetaData(), autoload_with=connection)
-        self._extra = tuple(c.name for c in self._table.columns if c.name not in _OWN)
+        self._extra = tuple(c.name for c in self._table.columns if c.name not in OWN)
         self._index = _Index(self, place)
         self._index.columns = self._extra
-        for name in self._user_columns.names:
+        self._extra_fields = dict(extra_fields or {})
+        for name in (*self._user_columns.names, *self._extra_fields):
             if name not in self._extra:
                 raise OptionError(
                     f"The table {table_name!r} has no column {name!r}, and GC3Pie gives a table its columns when it "
@@ -164,6 +118,7 @@ class GC3PieTable(GC3PieRecords):
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._absolute_url()
         options = {**self._options(), "columns": self._user_columns.portable}
+        options["extra_fields"] = {name: Function(value) for name, value in self._extra_fields.items()}
         return reopened, (type(self), url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
@@ -212,12 +167,14 @@ class GC3PieTable(GC3PieRecords):
                 with self._engine.connect() as connection:
                     yield connection
             else:
-                with _engine(self._sa_url, timeout=self._timeout).connect() as connection:
+                with engine_for(self._sa_url, timeout=self._timeout).connect() as connection:
                     yield connection
 
     def _begin(self) -> None:
         with self._translated():
-            engine = self._engine if self._path is None else _engine(self._sa_url, self._timeout, write=True)
+            engine = (
+                self._engine if self._path is None else engine_for(self._sa_url, self._timeout, write=True)
+            )
             self._writer = engine.connect()
             if self._path is not None:
                 self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
@@ -273,7 +230,7 @@ class GC3PieTable(GC3PieRecords):
     def _entries(self, ids: Sequence[str], templates: Templates | None = None) -> dict[str, dict[str, Any]]:
         """Return the catalogue entries of at most `_MANY` records."""
         table = self._table
-        columns = [table.c[name] for name in (*_OWN, *self._extra)]
+        columns = [table.c[name] for name in (*OWN, *self._extra)]
         numbers = [int(id_) for id_ in ids if id_.isdecimal()]
         found = {}
         with self._reading() as connection:
@@ -329,9 +286,9 @@ class GC3PieTable(GC3PieRecords):
         found: dict[str, Any] = {}
         for name in self._extra:
             value = columns.get(name, attributes.get(name))
-            if name in self.extra_fields and draft.obj is not None:
+            if name in self._extra_fields and draft.obj is not None:
                 try:
-                    value = self.extra_fields[name](draft.obj)
+                    value = self._extra_fields[name](draft.obj)
                 except Exception:  # noqa: BLE001  (as GC3Pie has it: no reason not to save)
                     continue
             found |= self._fitting(name, value)
@@ -434,49 +391,3 @@ def _class_of(draft: Draft) -> type | None:
     module, _, name = draft.fields["cls"].rpartition(".")
     found = NoneType if name == "NoneType" else getattr(builtins, name, None)
     return found if module == "builtins" and isinstance(found, type) else None
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _engine(url: URL, timeout: float = 30.0, *, write: bool = False) -> sa.Engine:
-    """Return an engine that opens a connection when asked and closes it when given back."""
-    if not _is_sqlite(url):
-        return sa.create_engine(url, poolclass=sa.pool.NullPool)
-    path = os.path.abspath(url.database or "")
-    return sa.create_engine(
-        "sqlite://", creator=_opener(path, timeout, write), poolclass=sa.pool.NullPool, isolation_level=None
-    )
-
-
-def _opener(path: str, timeout: float, write: bool) -> Callable[[], sqlite3.Connection]:
-    def open_() -> sqlite3.Connection:
-        mode = "mode=rw" if write else "mode=ro"
-        if not write and _is_idle_wal(path):
-            mode += "&immutable=1"  # or a reader would make, and leave, two files beside it
-        connection = sqlite3.connect(
-            f"file:{quote(path)}?{mode}",
-            uri=True,
-            timeout=timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.create_function("md5", 1, _md5, deterministic=True)
-        return connection
-
-    return open_
-
-
-def _md5(data: Any) -> str | None:
-    return None if data is None else md5(data, usedforsecurity=False).hexdigest()
-
-
-def _is_idle_wal(path: str) -> bool:
-    """Whether an SQLite file is in write-ahead mode and nobody has it open."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(20)
-    except OSError:
-        return False
-    return head[18:20] == b"\x02\x02" and not os.path.exists(path + "-wal")

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 import gc3store.gc3pie
 from gc3store import FilesystemStore, Persistable, SqlStore, make_store
-from gc3store.errors import ObjectNotFoundError
+from gc3store.errors import ColumnWarning, ObjectNotFoundError, OptionError
 from gc3store.gc3pie.directory import GC3PieDirectory
 from tests import servers
 
@@ -195,6 +196,72 @@ def test_further_columns_are_gc3pies_table(installed):
     assert ours.columns == ("jobname", "half")
     assert ours.list(half=1.5) == [one]
     assert ours.describe(two).columns == {"jobname": "y", "half": None}
+
+
+@pytest.mark.parametrize("kind", ["directory", "database", *servers.KINDS])
+@pytest.mark.parametrize("existing", [False, True])
+def test_extra_fields_are_user_columns_of_our_stores(installed, kind, existing):
+    import sqlalchemy
+    from gc3libs.persistence import make_store as theirs
+    from gc3libs.persistence.accessors import GET
+    from gc3libs.session import Session
+
+    fields = {
+        sqlalchemy.Column("jobname", sqlalchemy.String(64)): GET.jobname,
+        "half": lambda obj: obj.whole / 2,
+    }
+    if not existing:  # columns of SQLAlchemy in a new database are a table of GC3Pie
+        fields = {getattr(key, "name", key): value for key, value in fields.items()}
+    with servers.database(kind) if kind in servers.KINDS else nullcontext() as url:
+        if url is None:
+            url = str(installed / "jobs") if kind == "directory" else f"sqlite://{installed}/jobs2.db"
+        if existing:
+            with ours_at(url) as ours:
+                ours.save("before")
+        session = Session(str(installed / "new"), store_or_url=url, extra_fields=fields)
+        with pytest.warns(ColumnWarning, match="'half' of Task.* stays empty"):
+            ids = [session.add(task("one", whole=3)), session.add(task("two"))]
+        store = session.store
+        assert isinstance(store._gc3store, (FilesystemStore, SqlStore))
+        assert store.list(half=1.5) == store.list(jobname="one") == [ids[0]]
+        frame = store.table()
+        assert list(frame.loc[ids, "jobname"]) == ["one", "two"]
+        assert frame.loc[ids[0], "half"] == 1.5
+        again = theirs(url, extra_fields=fields)
+        again.save(task("three", whole=8))
+        with ours_at(url) as ours:
+            assert ours.columns == ("half", "jobname")
+            assert [ours.describe(id_).columns["jobname"] for id_ in ours.list(half=4.0)] == ["three"]
+
+
+def ours_at(url):
+    return make_store(url.replace("sqlite://", "sqlite:///"))
+
+
+def test_extra_fields_that_cannot_be_are_refused_or_ignored_as_gc3pie_does(installed):
+    import sqlalchemy
+    from gc3libs.persistence import make_store as theirs
+
+    table = f"sqlite://{installed}/jobs.db"
+    with pytest.raises(OptionError, match="has no column 'nowhere'"):
+        theirs(table, extra_fields={"nowhere": str})
+    with pytest.raises(OptionError, match="cannot be called 'size'"):
+        theirs(str(installed / "new"), extra_fields={sqlalchemy.Column("size", sqlalchemy.Integer()): len})
+    store = theirs(str(installed / "fs"), extra_fields={"jobname": str})
+    assert store.columns == ()
+
+
+def test_extra_fields_go_to_other_processes(installed):
+    import pickle
+
+    import sqlalchemy
+    from gc3libs.persistence import make_store as theirs
+
+    fields = {sqlalchemy.Column("half", sqlalchemy.Float()): lambda obj: obj.whole / 2}
+    store = theirs(f"sqlite://{installed}/new.db", extra_fields=fields)
+    other = pickle.loads(pickle.dumps(store._gc3store))
+    id_ = other.save(task("x", whole=3))
+    assert other.list(half=1.5) == [id_]
 
 
 @pytest.mark.parametrize("name", ["new", "new.db"])

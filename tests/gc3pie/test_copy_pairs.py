@@ -17,7 +17,7 @@ import pytest
 import gc3store
 from gc3store import Persistable, copy, make_store
 from gc3store.errors import StoreUnavailableError, StoreWarning, UsageError
-from gc3store.gc3pie.table import create_gc3pie_table
+from gc3store.gc3pie.database import create_gc3pie_table
 from tests import servers
 from tests.gc3pie.conftest import fingerprint
 
