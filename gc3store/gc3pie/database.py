@@ -97,6 +97,7 @@ def _opener(path: str, timeout: float, write: bool) -> Callable[[], sqlite3.Conn
             isolation_level=None,
             check_same_thread=False,
         )
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         connection.create_function("md5", 1, _md5, deterministic=True)
         return connection
 

@@ -44,6 +44,10 @@ def fingerprint(data: bytes) -> int:
     return xxhash.xxh3_64_intdigest(data) >> 16 or 1
 
 
+class NoPickle(bytes):
+    """What a record has in place of a pickle: something that is not of bytes."""
+
+
 class _Stored(Stored):
     """A record of GC3Pie: ``open`` gives its payload as one of ours, `data` as it is."""
 
@@ -136,6 +140,8 @@ class GC3PieRecords(RecordStore):
     ) -> Any:
         if shell is not None or shell_only or not isinstance(stored, _Stored):
             return super()._decode(stored, references, shell=shell, shell_only=shell_only)
+        if isinstance(stored.data, NoPickle):
+            _summary(stored.id, stored.data)  # or a text that looks like a pickle would be loaded
         # As it is: only members of a circle must be in a form that shells can be put in.
         source = Source(stored.data, persistent=stored.references)
         plain = Stored(
@@ -323,6 +329,8 @@ def _refuse_circles(drafts: Sequence[Draft]) -> None:
 
 
 def _summary(id_: str, data: bytes, templates: Templates | None = None) -> Summary:
+    if isinstance(data, NoPickle):
+        raise corrupt(id_, "it holds a text or a number in place of the bytes of a pickle")
     try:
         return summary(data, templates=templates)
     except LoadError as error:

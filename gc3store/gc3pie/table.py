@@ -33,7 +33,7 @@ from gc3store.errors import OptionError, SaveError
 from gc3store.filesystem.index import CatalogueIndex
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
 from gc3store.gc3pie.numbers import next_numbers
-from gc3store.gc3pie.records import GC3PieRecords
+from gc3store.gc3pie.records import GC3PieRecords, NoPickle
 from gc3store.inspection.form import raw_attributes
 from gc3store.inspection.stream import run, transcribe
 from gc3store.inspection.templates import Templates
@@ -217,11 +217,11 @@ class GC3PieTable(GC3PieRecords):
         with self._reading() as connection:
             for start in range(0, len(wanted), _MANY):
                 part = wanted[start : start + _MANY]
-                statement = sa.select(table.c.id, table.c.data).where(table.c.id.in_(part))
+                statement = sa.select(table.c.id, _raw(table.c.data)).where(table.c.id.in_(part))
                 if self._writer is not None and self._path is None:
                     statement = statement.with_for_update()  # SQLite has locked the whole file
                 for number, data in connection.execute(statement):
-                    found[numbers[number]] = bytes(data or b"")
+                    found[numbers[number]] = _bytes(data)
         return found
 
     def _entry_of(self, id_: str, templates: Templates | None = None) -> dict[str, Any] | None:
@@ -230,14 +230,14 @@ class GC3PieTable(GC3PieRecords):
     def _entries(self, ids: Sequence[str], templates: Templates | None = None) -> dict[str, dict[str, Any]]:
         """Return the catalogue entries of at most `_MANY` records."""
         table = self._table
-        columns = [table.c[name] for name in (*OWN, *self._extra)]
+        columns = [table.c.id, _raw(table.c.data), *(table.c[name] for name in ("state", *self._extra))]
         numbers = [int(id_) for id_ in ids if id_.isdecimal()]
         found = {}
         with self._reading() as connection:
             for number, data, state, *extra in connection.execute(
                 sa.select(*columns).where(table.c.id.in_(numbers))
             ):
-                entry = found[str(number)] = self._entry(str(number), bytes(data or b""), templates)
+                entry = found[str(number)] = self._entry(str(number), _bytes(data), templates)
                 entry["columns"] = entry_of(
                     {name: _plain(value) for name, value in zip(self._extra, extra, strict=True)}
                 )
@@ -370,10 +370,24 @@ class _Index(CatalogueIndex):
 
     def _stamps(self) -> dict[str, str]:
         table = self._store._table
-        extra = [table.c[name] for name in self._store._extra]
-        statement = sa.select(table.c.id, sa.func.md5(table.c.data), *extra).order_by(table.c.id)
+        extra: builtins.list[Any] = [table.c[name] for name in self._store._extra]
+        if self._store._path is not None:  # a value there can be of another type than its column
+            extra.append(sa.func.typeof(table.c.data))
+        data = sa.cast(table.c.data, sa.LargeBinary) if self._store._path else table.c.data
+        statement = sa.select(table.c.id, sa.func.md5(data), *extra).order_by(table.c.id)
         with self._store._reading() as connection:
             return {str(row[0]): f"{row[1]}{row[2:] or ''}" for row in connection.execute(statement)}
+
+
+def _raw(column: Any) -> Any:
+    """Return a column as the driver gives it, whatever type it ought to be of."""
+    return sa.type_coerce(column, sa.types.NullType())
+
+
+def _bytes(data: Any) -> bytes:
+    if data is None or isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data or b"")
+    return NoPickle(str(data).encode("utf-8", "surrogateescape"))
 
 
 def _plain(value: Any) -> Any:

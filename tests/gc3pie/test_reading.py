@@ -9,7 +9,13 @@ import sys
 import pytest
 
 from gc3store import make_store
-from gc3store.errors import CorruptRecordError, DanglingReferenceError, NotSupportedError, ObjectNotFoundError
+from gc3store.errors import (
+    CorruptRecordError,
+    DanglingReferenceError,
+    DanglingReferenceWarning,
+    NotSupportedError,
+    ObjectNotFoundError,
+)
 from gc3store.gc3pie.directory import GC3PieDirectory
 from gc3store.gc3pie.table import GC3PieTable
 
@@ -193,6 +199,26 @@ def test_a_damaged_record_is_listed_with_the_reason(samples, damage):
     with pytest.raises(DanglingReferenceError) as caught:
         store.load("TemperatureSweep.25")
     assert caught.value.missing == "IsingRun.28"
+
+
+@pytest.mark.parametrize("value", ["'K\x01.'", "CAST(x'ff41' AS TEXT)", "1000000000000"])
+def test_what_is_no_pickle_in_a_table_is_one_damaged_record(samples, value):
+    path = samples / "jobs.db"
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(f"UPDATE store SET data = {value} WHERE id = 50")
+    connection.close()
+    store = make_store(path)
+    assert len(store.list()) == 23
+    assert [r.id for r in store.records() if r.error] == ["50"]
+    assert "in place of the bytes of a pickle" in store.describe("50").error
+    for step in (store.verify, store.load):
+        with pytest.raises(CorruptRecordError, match="in place of the bytes"):
+            step("50")
+    assert store.load("51").jobname
+    with pytest.warns(DanglingReferenceWarning):
+        store.remove("50")
+    assert len(store.list()) == 22
 
 
 class Attack:
