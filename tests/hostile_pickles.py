@@ -1,11 +1,13 @@
 """Pickles that attack whoever reads them, and a program that inspects them under guard.
 
-Run as a program with the name of a group, it inspects each stream of that group under limits
+Run as a program with the name of a group, and with two numbers to begin with that stream and take one in
+so many, it inspects each stream of that group under limits
 of memory and processor time, with an audit hook that notes every import, call to the outside and
 look-up of a class, and prints what happened as JSON. Streams of the group "small" are
 below a kilobyte or so; those of "large" are generated and take megabytes.
 """
 
+import itertools
 import json
 import pickle
 import pickletools
@@ -434,7 +436,7 @@ def _columns(stream):
                 glance.whole().form.find(steps)
 
 
-def main(group):
+def main(group, first=0, step=1):
     global TEMPLATES, PATHS
     import resource
     import time
@@ -459,14 +461,15 @@ def main(group):
 
     sys.addaudithook(hook)
     out = []
-    for name, stream in {"small": small, "large": large, "shared": shared}[group]():
+    streams = {"small": small, "large": large, "shared": shared}[group]()
+    for name, stream in itertools.islice(streams, first, None, step):
         start = time.process_time()
         try:
             result = _inspect(name, stream)
         except BaseException as error:
             result = [f"raised {type(error).__name__}: {error}"[:300]]
         out.append((name, result, time.process_time() - start, list(events)))
-        if len(sys.argv) > 2:
+        if sys.argv[-1] == "-v":
             print(*out[-1], file=sys.stderr, flush=True)
         events.clear()
     json.dump(out, sys.stdout)
@@ -478,4 +481,4 @@ if __name__ == "__main__":
             if _name == sys.argv[2]:
                 pickletools.dis(_stream)
     else:
-        main(sys.argv[1])
+        main(sys.argv[1], *(int(text) for text in sys.argv[2:4]))

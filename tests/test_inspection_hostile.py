@@ -12,11 +12,18 @@ PROGRAM = Path(__file__).parent / "hostile_pickles.py"
 ENTRIES = PROGRAM.with_name("hostile_entries.py")
 
 
-@pytest.mark.parametrize(("group", "least"), [("small", 500), ("large", 40), ("shared", 80)])
-def test_hostile_streams_do_nothing(group, least):
+@pytest.mark.parametrize(
+    ("group", "least", "first", "step"),
+    [("small", 500, 0, 1), ("large", 40, 0, 1), *(("shared", 20, first, 4) for first in range(4))],
+)
+def test_hostile_streams_do_nothing(group, least, first, step):
     # In a process of its own, with limits of memory and of processor time.
     done = subprocess.run(
-        [sys.executable, PROGRAM, group], capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, PROGRAM, group, str(first), str(step)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads(done.stdout)
