@@ -25,7 +25,8 @@ def to_microseconds(value: datetime) -> int:
     >>> to_microseconds(from_microseconds(1764072000123456))
     1764072000123456
     """
-    return (value - _EPOCH) // timedelta(microseconds=1)
+    since = value - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def columns_from_entry(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

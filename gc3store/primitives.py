@@ -12,6 +12,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.calls import CheckedCalls
@@ -353,7 +354,10 @@ class Primitives(CheckedCalls, Store):
         """Return fields of the entries that `query` asks for, as columns; times in microseconds."""
         records = builtins.list(self._catalogue(query))
         found = {
-            name: [r[name] if name in FIELDS else r.columns.get(name) for r in records] for name in names
+            name: builtins.list(map(attrgetter(name), records))
+            if name in FIELDS
+            else [r.columns.get(name) for r in records]
+            for name in names
         }
         for name in ("created", "modified"):
             if name in found:
