@@ -67,7 +67,7 @@ def open_sql(
     sqlite = place.get_backend_name() == "sqlite"
     # A file is looked into first, since even a reader can leave files beside it; a server
     # is asked by the store itself, which has something to say if it does not answer.
-    if not (sqlite and _is_gc3pie(place, name)):
+    if not (sqlite and _is_gc3pie(place, name, read_only)):
         store = SqlStore(
             url,
             durable=durable,
@@ -77,7 +77,7 @@ def open_sql(
             timeout=timeout,
             columns=columns,
         )
-        if sqlite or store.uuid is not None or not _is_gc3pie(place, name):
+        if sqlite or store.uuid is not None or not _is_gc3pie(place, name, read_only):
             return store
         store.close()
     from gc3store.gc3pie.table import GC3PieTable
@@ -93,9 +93,9 @@ def open_sql(
     )
 
 
-def _is_gc3pie(url: Any, table_name: str | None) -> bool:
+def _is_gc3pie(url: Any, table_name: str | None, read_only: bool) -> bool:
     if url.get_backend_name() == "sqlite" and not os.path.isfile(os.path.expanduser(url.database or "")):
         return False
     from gc3store.gc3pie.database import is_gc3pie_table
 
-    return is_gc3pie_table(url, table_name)
+    return is_gc3pie_table(url, table_name, read_only=read_only)

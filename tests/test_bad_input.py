@@ -639,6 +639,17 @@ class TestDamage:
         with pytest.raises(StoreUnavailableError, match=r"store\.json is damaged"):
             make_store(tmp_path)
 
+    def test_a_record_with_a_damaged_entry_can_be_replaced(self, tmp_path):
+        with make_store(tmp_path) as store:
+            id_ = store.save([1], name="kept")
+            file = tmp_path / f"{id_}.gc3"
+            data = file.read_bytes()
+            assert data.count(b'"name"') == 1
+            file.write_bytes(data.replace(b'"name"', b"\xffname\xff"))  # no JSON any more
+            store.replace(id_, [2])
+            assert store.load(id_) == [2]
+            assert store.describe(id_).error is None
+
 
 class TestSecrets:
     """C12, as far as it shows without a server."""

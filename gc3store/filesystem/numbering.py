@@ -14,6 +14,7 @@ from gc3store.files import (
 )
 from gc3store.filesystem.reading import Reading
 from gc3store.ids import number_of
+from gc3store.recordfile import Damaged
 
 __all__ = ["Numbering"]
 
@@ -49,9 +50,11 @@ class Numbering(Reading):
         # A payload of one of them may have reached its place without its record.
         with suppress(OSError), os.scandir(os.path.join(self._private, "data")) as files:
             for file in files:
-                id_ = file.name.rpartition("-")[0]
-                head = self._head(id_)
-                used = head is not None and head.entry().get("data") == file.name
+                head = self._head(file.name.rpartition("-")[0])
+                try:
+                    used = head is not None and head.entry().get("data") == file.name
+                except Damaged:
+                    used = True  # for all that can be told
                 if not used and time.time() - file.stat().st_mtime > 3600:
                     os.unlink(file.path)
 

@@ -191,7 +191,8 @@ class Writing(Numbering):
             entry["explicit"] = True
         old: Mapping[str, Any] = {}
         if before is not None:
-            old = before.entry()
+            with suppress(Damaged):  # what is damaged can be replaced, and its labels are gone
+                old = before.entry()
             entry["created"] = old.get("created", now)
             if old.get("explicit"):
                 entry["explicit"] = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from hashlib import md5
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from gc3store.sql.sqlite import needs_rollback
 from gc3store.sql.url import parse
 
 __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sqlite"]
@@ -24,10 +26,12 @@ __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sq
 OWN: Final = ("id", "data", "state")
 
 
-def is_gc3pie_table(url: URL, name: str | None = None) -> bool:
+def is_gc3pie_table(url: URL, name: str | None = None, *, read_only: bool = True) -> bool:
     """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
 
-    What cannot be found out, since the database cannot be reached, is no.
+    What cannot be found out, since the database cannot be reached, is no. Unless `read_only`, SQLite
+    first undoes what a process left half done that was killed while it wrote, as it has to before
+    anybody can read.
     """
     try:
         engine = engine_for(url)
@@ -39,7 +43,11 @@ def is_gc3pie_table(url: URL, name: str | None = None) -> bool:
             if not inspector.has_table(name):
                 return False
             return {column["name"] for column in inspector.get_columns(name)} >= set(OWN)
-    except (sa.exc.SQLAlchemyError, ImportError):
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        if not read_only and needs_rollback(getattr(error, "orig", None)):
+            with closing(sqlite3.connect(os.path.expanduser(url.database or ""))) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+            return is_gc3pie_table(url, name)
         return False  # who opens it next says why
 
 

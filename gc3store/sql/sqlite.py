@@ -20,7 +20,7 @@ from gc3store.sql.schema import Statements
 from gc3store.sql.search import SearchIndex
 from gc3store.sql.url import sqlite_path
 
-__all__ = ["SQLite", "network_filesystem"]
+__all__ = ["SQLite", "needs_rollback", "network_filesystem"]
 
 #: Types of file systems that other hosts share, as Linux names them.
 _NETWORK = {
@@ -43,6 +43,11 @@ class _Connection(sqlite3.Connection):
 
     last = (-1, 0)
     version = -1
+
+
+def needs_rollback(error: BaseException | None) -> bool:
+    """Whether a database cannot be read before what a killed process left half done is undone."""
+    return getattr(error, "sqlite_errorname", None) == "SQLITE_READONLY_ROLLBACK"
 
 
 class SQLite(Backend):
@@ -162,6 +167,11 @@ class SQLite(Backend):
         if "full" in text:
             return StoreFullError(
                 f"There is no space left for {self.where}; what was stored is intact. Make room and try again."
+            )
+        if needs_rollback(error):
+            return StoreUnavailableError(
+                f"{self.where} was being written to by a process that was killed; open it once without read_only, "
+                "and SQLite puts back what was there before."
             )
         if "readonly" in text or "read-only" in text:
             return ReadOnlyError(f"{self.where} cannot be written: you lack the permission.")

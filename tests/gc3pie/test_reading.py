@@ -15,6 +15,7 @@ from gc3store.errors import (
     DanglingReferenceWarning,
     NotSupportedError,
     ObjectNotFoundError,
+    StoreUnavailableError,
 )
 from gc3store.gc3pie.directory import GC3PieDirectory
 from gc3store.gc3pie.table import GC3PieTable
@@ -327,3 +328,30 @@ def test_a_table_has_one_address_and_one_identity_however_it_is_opened(samples, 
     stores = [make_store("jobs.db"), make_store("sqlite:///jobs.db"), GC3PieTable("sqlite:///jobs.db")]
     assert [store.url for store in stores] == [f"sqlite:///{samples}/jobs.db", *["sqlite:///jobs.db"] * 2]
     assert len({store.uuid for store in stores}) == 1
+
+
+def test_a_database_that_a_killed_process_was_writing_to(tmp_path):
+    path = tmp_path / "jobs.db"
+    program = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("CREATE TABLE store (id INTEGER PRIMARY KEY, data BLOB, state VARCHAR(128))")
+connection.execute("INSERT INTO store VALUES (1, x'80044b012e', 'NEW')")
+connection.execute("PRAGMA cache_size=1")
+connection.execute("BEGIN")
+for _ in range(2000):
+    connection.execute("INSERT INTO store (data, state) VALUES (zeroblob(1000), 'NEW')")
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    journal = tmp_path / "jobs.db-journal"
+    left = path.read_bytes(), journal.read_bytes()
+    with pytest.raises(
+        StoreUnavailableError, match="a process that was killed; open it once without read_only"
+    ):
+        make_store(path, read_only=True).list()
+    assert (path.read_bytes(), journal.read_bytes()) == left
+    with make_store(path) as store:
+        assert type(store) is GC3PieTable
+        assert store.list() == ["1"]
+    assert not journal.exists()
