@@ -291,7 +291,11 @@ class TestFullDisk:
                 with pytest.raises(StoreFullError):
                     store.save(node)
                 node.value = old
-            assert store.list() == ids
+            # In a directory each record is a step, so that those before the large one may be there.
+            alone = [id_ for id_ in store.list() if id_.startswith("int.")] if kind == "directory" else []
+            assert [store.load(id_) for id_ in alone] == [1] * len(alone)
+            assert [id_ for id_ in store.list() if id_ not in alone] == ids
+            ids += alone
             assert in_fresh_process(_load_all, place.url) == len(ids)
             if kind == "sqlite":
                 remount(disk, "size=4m")  # a database must write in order to remove
