@@ -194,6 +194,7 @@ class Primitives(CheckedCalls, Store):
         self.trust = make_trust(trust)
         self._placeholders: Placeholders | None = None  # while objects are loaded with such
         self._depth = 0  # of nested steps
+        self._kept = 0  # how many steps were committed, as far as a store can tell
         self._user_columns = UserColumns(columns)
         self._failures = Failures()  # of columns of what is being saved
 
@@ -246,6 +247,7 @@ class Primitives(CheckedCalls, Store):
             raise
 
     def _outermost_step(self) -> Iterator[None]:
+        kept = self._kept
         try:  # from here on: an interrupt may come anywhere
             if self.atomic_batches:  # elsewhere what was written stays written
                 self._identities.begin()
@@ -256,7 +258,10 @@ class Primitives(CheckedCalls, Store):
             try:
                 self._rollback()
             finally:
-                self._identities.rollback()
+                if self._kept == kept:
+                    self._identities.rollback()
+                else:  # the interrupt came when it was done
+                    self._identities.commit()
             raise
         self._identities.commit()
 

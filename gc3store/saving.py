@@ -275,14 +275,17 @@ class Saving(Recording):
             self._write(drafts)
             self._settle(settled)
             return
+        kept = self._kept
         try:
             self._begin()
             self._write(drafts)
             self._commit()
+            self._settle(settled)
         except BaseException:
             self._rollback()
+            if self._kept != kept:  # an interrupt came between the commit and the last object told
+                self._settle(settled)
             raise
-        self._settle(settled)
 
     def _draft_all(
         self, roots: builtins.list[Draft], known: dict[int, Draft], labels: dict[str, Any]

@@ -107,6 +107,8 @@ def test_wherever_it_comes(place, action, modules, stride):
         for each in sorted(ids - root_ids):
             other.load(each, fresh=True)
         assert set(known([new, new.links[0]])) <= ids | removed
+        if place.kind == "sqlite" and action in ("save", "transaction"):  # nor is it saved twice
+            assert set(known([new, new.links[0]])) == ids - root_ids - {kept_id}
         with warnings.catch_warnings(action="ignore"):  # a part goes before the whole
             other.remove_many(sorted(ids - root_ids))
         seen = values(other, id_)
@@ -124,7 +126,9 @@ def test_wherever_it_comes(place, action, modules, stride):
         try:
             root.value = root.links[0].value = f"{number} again"
             assert store.save(root) == id_
-        except ConflictError:  # it was written, and the interrupt came before the object was told
+        except ConflictError:  # a record has its place, and the interrupt came before the object was told
+            if place.kind == "sqlite":
+                raise
             root = store.load(id_)
             root.value = root.links[0].value = f"{number} again"
             assert store.save(root) == id_

@@ -114,6 +114,10 @@ class Backend(ABC):
         """End a transaction, and keep what was done."""
         connection.execute("COMMIT")
 
+    def has_ended(self, connection: Any) -> bool:
+        """Whether a commit that was interrupted is known to have taken place, without asking a server."""
+        return False
+
     def rollback(self, connection: Any) -> None:
         """End a transaction, and undo what was done."""
         connection.execute("ROLLBACK")

@@ -241,6 +241,7 @@ class SessionStore(RecordStore):
         try:
             if session.begun:
                 self._backend.commit(session.connection)
+            self._kept += 1
         except self._backend.error as error:
             if not self._backend.is_lost(session.connection, error):
                 translated = self._translate(error)
@@ -249,10 +250,14 @@ class SessionStore(RecordStore):
             session.kind = ""
             session.close()
             self._find_out(error)
+            self._kept += 1
         except BaseException:
             # Interrupted while the answer was awaited: what follows on this connection is undefined.
+            if session.begun and self._backend.has_ended(session.connection):
+                self._kept += 1
+            else:
+                self._note_doubt()
             session.close()
-            self._note_doubt()
             raise
         finally:
             session.kind, session.begun = "", False

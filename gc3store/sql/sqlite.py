@@ -240,6 +240,10 @@ class SQLite(Backend):
         connection.version = version
         return int(last)
 
+    def has_ended(self, connection: Any) -> bool:
+        """Whether no transaction is open: the library keeps one open until it is committed."""
+        return not connection.in_transaction
+
     def rollback(self, connection: Any) -> None:
         """End a transaction, and undo what was done; also that numbers were given out."""
         connection.last = (-1, 0)
