@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 import xxhash
 
@@ -172,19 +172,21 @@ def locked(path: str) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
+    # An interrupt may come at any line, also in the clean-up: then the outer block still closes the file.
+    with open(path, "ab", buffering=0) as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
-                raise
-        try:
+            _lock(file)
             yield
         finally:
             # Explicitly: a child forked meanwhile holds the same lock, and
             # closing would not release it.
             with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _lock(file: IO[bytes]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
