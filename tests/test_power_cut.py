@@ -82,7 +82,8 @@ def contents(store):
 
 def leave_out(pattern):
     """Let the file store synchronise nothing any more whose path is like that."""
-    from gc3store import files, filesystem
+    from gc3store import files
+    from gc3store.filesystem import directory, writing
 
     def unless(function):
         def sync(path):
@@ -94,7 +95,9 @@ def leave_out(pattern):
     for name in ("sync_file", "sync_directory"):
         changed = unless(getattr(files, name))
         setattr(files, name, changed)
-        setattr(filesystem, name, changed)
+        for module in (directory, writing):
+            if hasattr(module, name):
+                setattr(module, name, changed)
 
 
 def live(url, gate, durable, left_out):
