@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gc3store.errors import StoreError
+from gc3store.errors import OptionError, StoreError
 from gc3store.ids import check_id, number_of
 from gc3store.memory import passing_through
 from gc3store.primitives import Primitives, corrupt, not_found, repeated
@@ -16,7 +16,18 @@ from gc3store.serialization import checksum_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Looking"]
+__all__ = ["Looking", "asked"]
+
+
+def asked(query: Query | None) -> Query:
+    """Return a query that a caller gave; by default the one for everything."""
+    if query is None:
+        return Query()
+    if not isinstance(query, Query):
+        raise OptionError(
+            f"{query!r:.40} is no query; make one with gc3store.record.Query.parse.", option="query"
+        )
+    return query
 
 
 class Looking(Primitives):
@@ -63,17 +74,17 @@ class Looking(Primitives):
 
     def records(self, query: Query | None = None) -> Iterator[Record]:
         """Yield the catalogue's entries that `query` asks for; payloads are not read."""
-        return self._catalogue(query or Query())
+        return self._catalogue(asked(query))
 
     def count(self, query: Query | None = None) -> int:
         """Return how many entries `query` asks for, its offset and limit aside."""
-        return sum(1 for _ in self._catalogue((query or Query()).but(offset=0, limit=None, order=())))
+        return sum(1 for _ in self._catalogue(asked(query).but(offset=0, limit=None, order=())))
 
     def facets(self, field: str, query: Query | None = None) -> dict[Any, int]:
         """Return how many of the entries that `query` asks for have which value of `field`."""
         Query.build({field: None}, columns=self.columns)  # is there such a field?
         counts: dict[Any, int] = {}
-        for record in self._catalogue((query or Query()).but(offset=0, limit=None, order=())):
+        for record in self._catalogue(asked(query).but(offset=0, limit=None, order=())):
             values = record.tags if field == "tags" else (record[field],)
             for value in values:
                 counts[value] = counts.get(value, 0) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -124,23 +125,23 @@ def _column(name: str, values: list[Any]) -> Any:
 def summary_html(store: Looking) -> str:
     """Return what a notebook shows of a store: how many of what, how big, where."""
     try:
-        classes = store.facets("cls")
-        sizes: dict[str, int] = {}
-        for record in store.records():
-            sizes[record.cls] = sizes.get(record.cls, 0) + record.size
+        data = store._columns(Query(), ["cls", "size"])
     except StoreError as error:
         return f"<code>{escape(repr(store))}</code><br>{escape(str(error))}"
     head = f"<b>{escape(type(store).__name__)}</b> <code>{escape(store.url or '')}</code>"
-    total = sum(classes.values())
+    classes, sizes = Counter(data["cls"]), Counter[str]()
+    for cls, size in zip(data["cls"], data["size"], strict=True):
+        sizes[cls] += size
+    total = classes.total()
     if not total:
         return f"{head}<br>empty: <code>store.save(obj)</code> puts an object in"
     rows = "".join(
         f"<tr><td style='text-align:left'>{escape(cls)}</td><td>{count:,}</td>"
-        f"<td>{human_size(sizes.get(cls, 0))}</td></tr>"
-        for cls, count in list(classes.items())[:10]
+        f"<td>{human_size(sizes[cls])}</td></tr>"
+        for cls, count in classes.most_common(10)
     )
     more = f"<tr><td>... {len(classes) - 10} more classes</td></tr>" if len(classes) > 10 else ""
     return (
-        f"{head}<br>{total:,} objects, {human_size(sum(sizes.values()))}"
+        f"{head}<br>{total:,} object{'s' if total > 1 else ''}, {human_size(sizes.total())}"
         f"<table><tr><th style='text-align:left'>class</th><th>objects</th><th>size</th></tr>{rows}{more}</table>"
     )

@@ -371,6 +371,12 @@ class TestUnpicklable:
 
 
 class TestOptions:
+    @pytest.mark.parametrize("ask", ["records", "count", "facets"])
+    def test_what_is_no_query(self, store, ask):
+        store.save([1])
+        with pytest.raises(OptionError, match="'cls:list' is no query; make one"):
+            getattr(store, ask)(*["cls"] * (ask == "facets"), "cls:list")
+
     @pytest.mark.parametrize("options", [{"protcol": 3}, {"protocol": 0}, {"durabel": False}, {"timeout": 3}])
     def test_a_misspelt_or_inapplicable_option_of_a_directory(self, tmp_path, options):
         with pytest.raises(OptionError, match=next(iter(options))) as caught:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gc3store.catalogue import record_from_entry
 from gc3store.filesystem.writing import Writing
+from gc3store.looking import asked
 from gc3store.record import Query, Record
 
 __all__ = ["FilesystemStore"]
@@ -72,7 +73,8 @@ class FilesystemStore(Writing):
 
     def count(self, query: Query | None = None) -> int:
         """Return how many entries `query` asks for, its offset and limit aside."""
-        if query is None or (not query.conditions and not query.words):
+        query = asked(query)
+        if not query.conditions and not query.words:
             return len(self._index.ids())
         return super().count(query)
 

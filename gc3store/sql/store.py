@@ -37,6 +37,7 @@ from typing import Any, ClassVar
 from gc3store.catalogue import from_microseconds, record_from_entry
 from gc3store.errors import OptionError, SchemaVersionError
 from gc3store.ids import is_id, number_of
+from gc3store.looking import asked
 from gc3store.primitives import Stored, reopened
 from gc3store.record import FIELDS, Query, Record
 from gc3store.recordfile import load_json
@@ -355,12 +356,14 @@ class SqlStore(SqlReading):
 
     def count(self, query: Query | None = None) -> int:
         """Return how many entries `query` asks for, its offset and limit aside."""
+        query = asked(query)
         if self.uuid is None:
             return 0
         return int(self._execute(*self._select(query).count()).fetchone()[0])
 
     def facets(self, field: str, query: Query | None = None) -> dict[Any, int]:
         """Return how many of the entries that `query` asks for have which value of `field`."""
+        query = asked(query)
         Query.build({field: None}, columns=self.columns)
         if self.uuid is None:
             return {}
