@@ -9,13 +9,12 @@ package ``lockfile`` makes of a hard link, ``next_id.txt.lock``.
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from gc3store.errors import StoreUnavailableError
+from gc3store.files import is_abandoned, locked, process_token
 
 __all__ = ["next_numbers"]
 
@@ -72,21 +71,26 @@ def next_numbers(count: int, *, above: int = 0) -> list[int]:
 def _locked(path: str) -> Iterator[None]:
     """Hold the lock on a file that the package ``lockfile`` would take: a hard link."""
     lock = path + ".lock"
-    own = f"{path}.{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    directory, name = os.path.split(path)
+    own = os.path.join(directory, f"{process_token()}-{name}")
     with open(own, "x"):
         pass
     try:
-        deadline = time.monotonic() + PATIENCE
+        begun = look = time.monotonic()
         while True:
             try:
                 os.link(own, lock)
                 break
             except FileExistsError:
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if now - begun > PATIENCE:
                     raise StoreUnavailableError(
                         f"{path} has been locked for more than {PATIENCE:g} seconds; if no process uses it any more, "
                         f"delete {lock}."
                     ) from None
+                if now >= look:
+                    look = now + 0.5
+                    _remove_abandoned(path, lock)
                 time.sleep(0.02)
         try:
             yield
@@ -95,3 +99,17 @@ def _locked(path: str) -> Iterator[None]:
     finally:
         with suppress(OSError):
             os.unlink(own)
+
+
+def _remove_abandoned(path: str, lock: str) -> None:
+    """Remove the lock if it is that of a process of ours which was killed while it held it."""
+    directory, name = os.path.split(path)
+    # One process at a time: what was found abandoned must still be what is removed.
+    with locked(path), suppress(FileNotFoundError):
+        held = os.stat(lock)
+        for other in os.listdir(directory or "."):
+            file = os.path.join(directory, other)
+            if other.endswith(f"-{name}") and os.path.samestat(os.stat(file), held) and is_abandoned(file):
+                os.unlink(lock)
+                os.unlink(file)
+                return

@@ -346,3 +346,27 @@ def test_gc3pies_own_sql_store_loads_and_goes_on(samples, old_gc3pie):
     assert study.tasks[0].tasks[0].temperature == 3.75
     assert store.load("47").tasks[0].tasks[0].energy == 77.0
     assert store.load("47").tasks[0].tasks[0].temperature == 3.75
+
+
+HOLDER = """
+import os, sys, time
+from gc3store.gc3pie import numbers
+with numbers._locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_the_lock_on_numbers_of_a_process_that_was_killed(samples, monkeypatch):
+    first = numbers.next_numbers(1)
+    path = os.environ["GC3PIE_ID_FILE"]
+    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with monkeypatch.context() as patch:
+            patch.setattr(numbers, "PATIENCE", 1.5)
+            with pytest.raises(StoreUnavailableError, match=r"locked for more than 1\.5 seconds"):
+                numbers.next_numbers(1)  # it is alive
+        assert os.path.exists(path + ".lock")
+        holder.kill()
+    assert numbers.next_numbers(1) == [first[0] + 1]
+    assert os.listdir(os.path.dirname(path)) == ["next_id.txt"]
