@@ -649,9 +649,23 @@ def test_17_an_existing_variable_is_asked_about(small):
     press(front, "Enter")
     expect(front.locator(".toast").last).to_contain_text("taken = str")
     assert front.value("taken") == "IsingRun.1"
-    # Made between the look and the click: still nothing is overwritten.
+    # Consent is for the name that was asked about, and not for the one that is typed next.
+    front.kernel("other = 'mine'")
     press(front, "Enter")
+    front.locator(".dialog input").fill("taken")
+    expect(front.locator(".dialog button.strong")).to_have_text("Replace")
+    front.locator(".dialog input").evaluate(
+        """input => {
+             input.value = 'other';
+             input.dispatchEvent(new Event('input'));
+             input.getRootNode().querySelector('.dialog button.strong').click();
+           }"""
+    )
+    expect(front.locator(".dialog .note.bad")).to_contain_text("other exists")
+    assert front.value("other") == "mine"
+    # Made between the look and the click: still nothing is overwritten.
     front.locator(".dialog input").fill("late")
+    expect(front.locator(".dialog input")).not_to_have_attribute("aria-busy", "true")
     expect(front.locator(".dialog .note")).to_be_empty()
     front.kernel("late = 'mine'")
     press(front, "Enter")

@@ -115,9 +115,11 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
   const check = async (): Promise<void> => {
     const number = ++asked;
     const name = into.value === "variables" && many ? `${input.value}_1` : input.value;
+    overwrite = false; // a consent is to the name that was asked about
+    set(input, { "aria-busy": "true" });
     const reply = await at.channel.ask("check", { variable: name });
     if (number !== asked) return;
-    overwrite = false;
+    set(input, { "aria-busy": false });
     rename.hidden = true;
     if (!reply.valid) {
       confirm.disabled = true;
