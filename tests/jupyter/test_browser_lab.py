@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -165,8 +166,7 @@ def test_02_drag_of_60_jumps_settles_and_asks_little(million):
     assert front.value("len(jobs.asked)") < 60
 
 
-def test_03_rows_do_not_wait_for_the_count(lab):
-    code = """
+UNCOUNTED = """
 from memory import Million
 import gc3store, threading
 jobs, counted = Million(), threading.Event()
@@ -174,7 +174,10 @@ count = jobs.count
 jobs.count = lambda query=None: counted.wait() and count(query)
 gc3store.browse(jobs)
 """
-    shown(lab, code)
+
+
+def test_03_rows_do_not_wait_for_the_count(lab):
+    shown(lab, UNCOUNTED)
     expect(status(lab)).to_contain_text("…")
     assert lab.locator(".grid").get_attribute("aria-rowcount") == "-1"
     row(lab, 0).click()
@@ -184,6 +187,28 @@ gc3store.browse(jobs)
     lab.kernel("counted.set()")
     expect(status(lab)).to_contain_text("1,000,000 objects")
     assert lab.locator(".grid").get_attribute("aria-rowcount") == "1000001"
+
+
+def test_03_the_end_is_reached_though_not_yet_counted(lab):
+    front = shown(lab, UNCOUNTED)
+    row(front, 0).click()
+    press(front, "End")
+    until(lambda: focused(front) > 0)
+    expect(status(front)).to_contain_text("…")
+    front.kernel("counted.set()")
+    front.locator(".window .row[data-id='Run.1000000']").wait_for()
+    assert focused(front) == 999_999
+
+
+def test_03_who_went_on_from_an_uncounted_end_stays_there(lab):
+    front = shown(lab, UNCOUNTED)
+    row(front, 0).click()
+    press(front, "End", "ArrowUp")
+    until(lambda: focused(front) > 0)
+    place = focused(front)
+    front.kernel("counted.set()")
+    expect(status(front)).to_contain_text("1,000,000 objects")
+    assert focused(front) == place
 
 
 def test_04_every_row_is_reached_and_arrows_move_one(million):
@@ -259,29 +284,28 @@ os.remove("enough")
 """
 
 
-def occupy(front):
-    """Run a cell until what this returns is called."""
+@contextmanager
+def occupied(front):
+    """Run a cell for as long as this lasts; the kernel is free again, whatever went wrong meanwhile."""
     front.page.evaluate(
         """code => { window.busyCell = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
                        .requestExecute({ code }).done; }""",
         BUSY,
     )
-
-    def end():
+    try:
+        yield
+    finally:
         (front.server.root / "enough").touch()
         front.page.evaluate("() => window.busyCell")
-
-    return end
 
 
 def test_05_works_while_a_cell_runs(million):
     """Requests arrive by a subshell, in a thread of their own."""
     front = million
-    end = occupy(front)
-    row(front, 0).click()
-    press(front, "End")
-    front.locator(".window .row[data-id='Run.1000000']").wait_for()
-    end()
+    with occupied(front):
+        row(front, 0).click()
+        press(front, "End")
+        front.locator(".window .row[data-id='Run.1000000']").wait_for()
 
 
 def test_05_a_store_of_one_thread_is_asked_in_the_main_thread(lab):
@@ -301,10 +325,9 @@ gc3store.browse(jobs)
 """
     front = shown(lab, code)
     expect(status(front)).to_contain_text("50 objects")
-    end = occupy(front)
-    front.locator(".search input").fill("a.7")
-    front.locator(".busy").wait_for()
-    end()
+    with occupied(front):
+        front.locator(".search input").fill("a.7")
+        front.locator(".busy").wait_for()
     expect(status(front)).to_contain_text("1 of 50")
     expect(front.locator(".busy")).to_be_hidden()
 

@@ -52,6 +52,8 @@ export class Grid {
   private bar = 0;
   private headFocus = 0;
   private editing: number | null = null;
+  /** Rows to whose end the keyboard went before they were counted: it goes on when they are. */
+  private ending: Rows | null = null;
   private readonly watcher: ResizeObserver;
 
   constructor(
@@ -97,6 +99,7 @@ export class Grid {
     this.focus = Math.max(0, Math.min(this.focus, rows.count - 1));
     this.scroll.to(this.scroll.top);
     this.draw();
+    if (rows.counted && rows === this.ending) this.go(rows.count - 1, this.holdsFocus);
   }
 
   /** Draw in the next frame. */
@@ -106,6 +109,7 @@ export class Grid {
 
   /** Move the focus to a row and bring it into view; `take` gives it the keyboard too. */
   go(index: number, take = true): void {
+    this.ending = null;
     this.focus = Math.max(0, Math.min(index, this.rows.count - 1));
     this.scroll.reveal(this.focus);
     this.render();
@@ -292,6 +296,7 @@ export class Grid {
   private scrolled(): void {
     const at = this.element.scrollTop;
     if (Math.abs(at - this.bar) < 0.5) return;
+    this.ending = null;
     this.bar = at;
     this.scroll.fromBar(at);
     this.draw();
@@ -304,6 +309,7 @@ export class Grid {
     const before = this.scroll.top;
     this.scroll.to(before + event.deltaY * unit);
     if (this.scroll.top !== before) {
+      this.ending = null;
       event.preventDefault();
       this.draw();
     }
@@ -348,7 +354,10 @@ export class Grid {
         if (selection.size === 0 || (row && !selection.has(row, this.rows))) selection.anchor = from;
         this.go(to);
         this.host.range(selection.anchor, to);
-      } else this.go(to);
+      } else {
+        this.go(to);
+        if (event.key === "End" && !this.rows.counted) this.ending = this.rows;
+      }
       return true;
     }
     if (event.key === " " && !command) {
