@@ -17,7 +17,7 @@ from typing import Any
 from gc3store.errors import SaveError
 from gc3store.inspection.display import text
 from gc3store.inspection.form import raw_class
-from gc3store.inspection.standard import callee
+from gc3store.inspection.naming import callee
 from gc3store.inspection.stream import run, transcribe
 from gc3store.persistable import Persistable
 from gc3store.serialization import Encoded, Source

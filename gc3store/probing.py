@@ -15,8 +15,8 @@ from gc3store.cellvalues import GONE, Found
 from gc3store.errors import LoadError, ObjectNotFoundError
 from gc3store.inspection.form import Form, raw_class
 from gc3store.inspection.jobs import JOB_RUN, derived
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import CALL, PERSISTENT
-from gc3store.inspection.standard import callee
 from gc3store.inspection.templates import Glance, LargePartError, Templates
 from gc3store.inspection.tree import Reader, persistent_text
 from gc3store.inspection.values import Reference

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gc3store.errors import InspectionError, MissingDependencyError
 from gc3store.inspection.display import text
 from gc3store.inspection.form import Form, raw_attributes, raw_class
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import CALL, DICT, LIST, NEW, PERSISTENT, Node
-from gc3store.inspection.standard import VALUES, callee
+from gc3store.inspection.standard import VALUES
 from gc3store.inspection.templates import LargePartError
 from gc3store.probing import Probe, probes
 

@@ -1,6 +1,7 @@
 """Looking inside stored objects: inspect, imports, trust, renamed and missing classes, tables of attributes."""
 
 import datetime as dt
+import pickle
 import sys
 import types
 from pathlib import Path
@@ -17,7 +18,7 @@ from gc3store.errors import (
     StoreWarning,
     UntrustedError,
 )
-from gc3store.inspection import Inert, class_path, text
+from gc3store.inspection import Inert, class_path, parts, read, text
 from gc3store.inspection.jobs import Job
 from gc3store.paths import MISSING, evaluate, parse
 
@@ -220,6 +221,43 @@ def test_unchanged_placeholders_are_written_byte_for_byte_elsewhere(store, model
         copy = target.save(other.load(id_, missing="placeholder"))
         written = target._fetch(copy).open().stream
         assert bytes(written) == bytes(stream)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_what_is_made_with_keywords_is_seen_as_what_it_is(protocol, monkeypatch, tmp_path):
+    module = types.ModuleType("gone_model")
+    source = """
+class Keyed:
+    def __new__(cls, *, size):
+        return super().__new__(cls)
+
+    def __getnewargs_ex__(self):
+        return (), {"size": self.size}
+"""
+    exec(source, module.__dict__)
+    monkeypatch.setitem(sys.modules, "gone_model", module)
+    for n in range(1, 5):
+        made = module.Keyed(size=n)
+        made.size = n
+        (tmp_path / f"Keyed.{n}").write_bytes(pickle.dumps(made, protocol))
+    monkeypatch.delitem(sys.modules, "gone_model")
+    with make_store(tmp_path) as store:
+        assert set(store.table(columns=["cls", ".size"]).itertuples(index=False, name=None)) == {
+            ("gone_model.Keyed", n) for n in range(1, 5)
+        }
+        assert set(store.attributes()["cls"]) == {"gone_model.Keyed"}
+        placeholder = store.load("Keyed.3", missing="placeholder")
+        assert type(placeholder).__qualname__ == "Keyed"
+        assert placeholder.size == 3
+        with pytest.raises(MissingClassError) as caught:
+            store.load("Keyed.3")
+        assert caught.value.missing == "gone_model.Keyed"
+        store.replace("Keyed.2", placeholder)
+    assert parts(read((tmp_path / "Keyed.2").read_bytes())).kwargs == {"size": 3}
+    monkeypatch.setitem(sys.modules, "gone_model", module)
+    with make_store(tmp_path) as store:
+        assert [type(store.load(f"Keyed.{n}")) for n in (2, 3)] == [module.Keyed] * 2
+        assert store.load("Keyed.2").size == 3
 
 
 def test_what_refers_to_nothing_can_be_loaded(store, model):

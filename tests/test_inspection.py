@@ -37,6 +37,7 @@ from gc3store.inspection import (
     same,
     text,
 )
+from gc3store.inspection.globals import globals_of
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -196,8 +197,7 @@ def mirrors(value, shown):
     if isinstance(value, BaseException):
         return class_path(shown) == "builtins.ValueError" and all(map(mirrors, value.args, parts(shown).args))
     if type(value) in (Result, Configured):
-        # Before protocol 4, what is made with keywords is made by a function.
-        return class_path(shown).rpartition(".")[2] in (type(value).__qualname__, "") and all(
+        return class_path(shown).endswith(f".{type(value).__qualname__}") and all(
             mirrors(part, getattr(shown, name)) for name, part in vars(value).items()
         )
     if type(value) in (Point, Stack, list):
@@ -293,12 +293,64 @@ def test_objects_of_any_class_are_shown_without_it(value, protocol):
         assert class_path(shown) == f"{type(value).__module__}.{type(value).__qualname__}"
 
 
+class Outer:
+    class Inner(Configured):
+        class innermost(Configured):
+            def __new__(cls, *, size):
+                return super().__new__(cls, size=size)
+
+
+class Labelled(dict):
+    def __new__(cls, *_, **keywords):
+        return super().__new__(cls)
+
+    def __getnewargs_ex__(self):
+        return ("first",), {"label": "x"}
+
+
+@pytest.mark.parametrize("dump", [pickle.dumps, pickle._dumps])
 @pytest.mark.parametrize("protocol", range(2, 6))
-def test_keyword_arguments_are_shown(protocol):
-    shown = read(pickle.dumps(Configured(size=3), protocol))
-    if protocol >= 4:
-        assert parts(shown).kwargs == {"size": 3}
-    assert shown.size == 3
+@pytest.mark.parametrize("cls", [Configured, Outer.Inner, Outer.Inner.innermost])
+def test_what_is_made_with_keywords_is_of_its_class(cls, protocol, dump):
+    stream = dump(cls(size=3), protocol)
+    shown = read(stream)
+    assert (class_path(shown), parts(shown).function) == (f"{cls.__module__}.{cls.__qualname__}", False)
+    assert (parts(shown).args, parts(shown).kwargs, shown.size) == ((), {"size": 3}, 3)
+    assert inspection.summary(stream).cls == class_path(shown)
+    assert shown == read(dump(cls(size=3), 5))
+    assert {d.path for d in differences(shown, read(dump(cls(size=4), protocol)))} >= {"size"}
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_what_is_made_with_keywords_and_filled_is_of_its_class(protocol):
+    made = Labelled(a=1)
+    shown = read(pickle.dumps([made, made], protocol))
+    assert shown[0] is shown[1]
+    assert class_path(shown[0]).endswith(".Labelled")
+    assert (parts(shown[0]).args, parts(shown[0]).kwargs) == (("first",), {"label": "x"})
+    assert shown[0]["a"] == 1
+    names = {entry.name: entry.called for entry in globals_of(pickle.dumps(made, protocol))}
+    assert names["Labelled"] is True
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"N",
+        b"(h\x00h\x01}t",
+        b"(h\x00)}Nt",
+        b"(h\x00h\x01h\x01Nt",
+        b"(h\x00h\x01}}t",
+        b"(NNNNt",
+        b"(h\x02h\x01}Nt",
+    ],
+)
+def test_partial_functions_of_other_forms_are_calls(state):
+    known = b"cbuiltins\ngetattr\n(ca\nB\nS'__new__'\ntR\x940ca\nB\n\x85\x940cos\nsystem\n\x940"
+    shown = read(b"\x80\x04" + known + b"cfunctools\npartial\nh\x00\x85R" + state + b"b)R.")
+    assert class_path(shown) == ""
+    assert class_path(parts(shown).cls) == "functools.partial"
+    text(shown), html(shown)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -142,6 +142,34 @@ def test_classes_in_classes_are_names_too():
         assert summary(stream, templates=templates).cls.endswith(cls.__qualname__)
 
 
+class Keyed:
+    """Is made with keywords: in protocols 2 and 3 by a function that is put together."""
+
+    def __new__(cls, *, size, unit=None):
+        return super().__new__(cls)
+
+    def __init__(self, *, size, unit=None):
+        self.size, self.unit = size, unit
+
+    def __getnewargs_ex__(self):
+        return (), {"size": self.size, "unit": self.unit}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_what_is_made_with_keywords_is_of_its_class(protocol):
+    streams = [pickle.dumps(Keyed(size=n, unit=n or None), protocol) for n in range(6)]
+    templates = Templates()
+    for _ in range(2):
+        for n, stream in enumerate(streams):
+            assert outcome(stream, templates) == outcome(stream)
+            assert summary(stream, templates=templates).cls == f"{__name__}.Keyed"
+            assert templates.match(stream).get(parse("size").steps) == n
+    # What the function is told besides is no constant like others.
+    other = streams[1].replace(b"Nt", b"}t", 1)
+    assert (other == streams[1]) == (protocol > 3)
+    assert summary(other, templates=templates) == summary(other)
+
+
 def test_long_byte_strings_are_read_as_if_each_were_run():
     templates = Templates()
     for size in (300, 400, 1000, 1023, 1024, 1030, 5000):

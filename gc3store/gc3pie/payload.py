@@ -218,7 +218,7 @@ def _add_id(program: Program, editor: Editor, id_: str) -> bool:
     """Set the attribute `persistent_id`; whether the object has attributes."""
     root = program.root.node
     own = (_text(_ID), *_id_object(id_))
-    if root.kind not in ("new", "reduce"):
+    if root.kind not in ("new", "reduce") and program.ops[root.at].name != "NEWOBJ_EX":
         return False
     if root.state is None:
         if root.kind == "reduce" and root.parts[0].node.value not in (_NEW, _CONSTRUCT):

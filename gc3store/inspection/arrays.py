@@ -14,14 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.inspection.dtypes import VALUES as DTYPES
 from gc3store.inspection.dtypes import DType, dtype_of, shape_of
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import BUFFER, Node
-from gc3store.inspection.standard import (
-    NotPlainError,
-    callee,
-    list_of,
-    raw_bytes,
-    state_of,
-)
+from gc3store.inspection.standard import NotPlainError, list_of, raw_bytes, state_of
 from gc3store.inspection.values import _Shown
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gc3store.inspection.arrays import buffer_of
 from gc3store.inspection.columns import Column
 from gc3store.inspection.dtypes import DType, aware
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import CALL, Node
-from gc3store.inspection.standard import NotPlainError, callee, list_of
+from gc3store.inspection.standard import NotPlainError, list_of
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader

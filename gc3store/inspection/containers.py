@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from gc3store.inspection.naming import path_of
 from gc3store.inspection.nodes import DICT, PAIRS, STATE, Node
-from gc3store.inspection.standard import MAX_NAME, Builder, NotPlainError, list_of, mapping_of, name_of
+from gc3store.inspection.standard import Builder, NotPlainError, list_of, mapping_of
 from gc3store.inspection.values import (
     Counter,
     Deque,
@@ -42,11 +43,11 @@ def _reference(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     return Reference(reader.references[args[0]], reader.follow)
 
 
-def _attribute(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
-    owner = name_of(args[0]) if len(args) == 2 and len(node) == 3 else None
-    if owner is None or type(args[1]) is not str or len(owner[1]) + len(args[1]) > MAX_NAME:
+def _attribute(_args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
+    found = path_of(node)
+    if found is None:
         raise NotPlainError
-    return Name(owner[0], f"{owner[1]}.{args[1]}")
+    return Name(*found)
 
 
 def _only(node: Node, kind: int) -> list[Any]:

@@ -12,9 +12,10 @@ from gc3store.inspection.arrays import Array, array_of
 from gc3store.inspection.arrow import arrow_of
 from gc3store.inspection.columns import Column
 from gc3store.inspection.dtypes import DType, aware
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import CALL, NEW, Node
 from gc3store.inspection.periods import PERIOD_OFFSETS, period_text
-from gc3store.inspection.standard import NotPlainError, callee, mapping_of, state_of
+from gc3store.inspection.standard import NotPlainError, mapping_of, state_of
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from gc3store.inspection import arrays, frames
 from gc3store.inspection.containers import CONTAINERS
-from gc3store.inspection.nodes import CALL, DICT, LIST, NEW, PAIRS, PERSISTENT, STATE, Node
-from gc3store.inspection.standard import VALUES, callee
+from gc3store.inspection.naming import callee, new_with_keywords
+from gc3store.inspection.nodes import CALL, DICT, INST, LIST, NEW, NEW_EX, OBJ, PAIRS, PERSISTENT, STATE, Node
+from gc3store.inspection.standard import VALUES
 from gc3store.paths import MISSING
 
 __all__ = ["Form", "Steps", "raw_attributes", "raw_class"]
@@ -138,12 +139,18 @@ def raw_class(raw: Any) -> str:
     kind = type(raw)
     if kind is not list:
         return "" if raw is None else f"builtins.{kind.__name__}"
-    if raw[2] in (CALL, NEW):
-        name = callee(raw[0])
+    kind, first = raw[2], raw[0]
+    if kind in (CALL, NEW):
+        name = callee(first)
         if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
             return callee(raw[1][0])
-        return name
-    return _BUILTIN.get(raw[2], "")
+        keyed = new_with_keywords(raw) if name == "" else None
+        return callee(keyed[0]) if keyed is not None else name
+    if kind in (NEW_EX, OBJ):
+        return callee(first[0]) if first else ""
+    if kind == INST:
+        return callee(raw[1])
+    return _BUILTIN.get(kind, "")
 
 
 _BUILTIN: Final = {

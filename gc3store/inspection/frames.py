@@ -15,8 +15,9 @@ from gc3store.inspection.arrow import VALUES as ARROW
 from gc3store.inspection.columns import Column, Frame, Index
 from gc3store.inspection.extension import VALUES as EXTENSIONS
 from gc3store.inspection.extension import between, column_of
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import CALL, Node
-from gc3store.inspection.standard import NotPlainError, callee, list_of, mapping_of, state_of
+from gc3store.inspection.standard import NotPlainError, list_of, mapping_of, state_of
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader

@@ -20,8 +20,9 @@ from typing import Any, Final
 from gc3store.inspection.arrays import VALUES as ARRAYS
 from gc3store.inspection.containers import CONTAINERS
 from gc3store.inspection.frames import VALUES as FRAMES
+from gc3store.inspection.naming import MAX_NAME, new_with_keywords
 from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
-from gc3store.inspection.standard import MAX_NAME, VALUES
+from gc3store.inspection.standard import VALUES
 from gc3store.inspection.stream import run, transcribe
 
 __all__ = ["KNOWN", "Global", "globals_of"]
@@ -126,6 +127,9 @@ def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None)
                     names[nodes[id(operand)]] = True
                 elif type(operand) is tuple and operand and id(operand[0]) in nodes:
                     names[nodes[id(operand[0])]] = True
+            keyed = new_with_keywords(node)
+            if keyed is not None and id(keyed[0]) in nodes:
+                names[nodes[id(keyed[0])]] = True
         return node
 
     run(transcribe(stream, buffers), observe=observe)

@@ -22,58 +22,31 @@ from uuid import UUID
 from zoneinfo import TZPATH, ZoneInfo
 
 from gc3store.inspection.budget import Budget, NotPlainError
+from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import (
     BYTEARRAY,
     BYTES,
     CALL,
     DICT,
     LIST,
-    NAME,
-    NAME2,
     PAIRS,
     STATE,
     TEXT,
     Node,
-    modern_name,
 )
 from gc3store.inspection.values import Zone
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader
 
-__all__ = ["VALUES", "NotPlainError", "callee", "raw_bytes", "state_of"]
+__all__ = ["VALUES", "NotPlainError", "raw_bytes", "state_of"]
 
 Builder = Callable[[tuple[Any, ...], Node, "Reader"], Any]
 
 #: The longest byte string or text that is copied in order to show it as itself.
 MAX_COPY: Final = 1 << 24
-#: The longest name and ID; what names are put together from is copied with each.
-MAX_NAME: Final = 1000
 #: The largest number in a plain value: its arithmetic, hash and digits cost more than its bytes.
 MAX_BITS: Final = 1 << 14
-
-
-def name_of(raw: Any) -> tuple[str, ...] | None:
-    """Return module and name, where `raw` is a global and nothing was done to it."""
-    if type(raw) is list and len(raw) == 3 and type(raw[0]) is str and type(raw[1]) is str:
-        if raw[2] == NAME:
-            return raw[0], raw[1]
-        if raw[2] == NAME2:
-            return modern_name(raw[0], raw[1])
-    return None
-
-
-def callee(raw: Any) -> str:
-    """Return the dotted name of a callable, also of one that ``getattr`` was to find; else ''."""
-    found = name_of(raw)
-    if found is None and type(raw) is list and len(raw) == 3 and raw[2] == CALL:
-        args = raw[1]
-        if name_of(raw[0]) != ("builtins", "getattr") or type(args) is not tuple or len(args) != 2:
-            return ""
-        owner = name_of(args[0])
-        if owner is not None and type(args[1]) is str:
-            found = (*owner, args[1])
-    return ".".join(found) if found is not None and sum(map(len, found)) <= MAX_NAME else ""
 
 
 def state_of(node: Node) -> Any:

@@ -29,7 +29,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from gc3store.inspection.form import Form, Steps
-from gc3store.inspection.nodes import CALL, DICT, INST, NAME, NAME2, PAIRS, PERSISTENT
+from gc3store.inspection.nodes import CALL, DICT, INST, NAME, NAME2, PAIRS, PERSISTENT, STATE
 from gc3store.inspection.stream import run, transcribe
 from gc3store.paths import MISSING
 
@@ -447,10 +447,18 @@ def _literal(root: Any, constants: list[Any]) -> set[int]:
             todo += ((c, literal or not i % 2) for i, c in enumerate(raw[0]))
         else:
             todo.append((raw[0], literal or kind in (NAME, NAME2)))
-        called = kind == CALL and _name(raw[0], constants) == "getattr"  # as `callee` has it
+        name = _name(raw[0], constants) if kind == CALL else None
+        called = name == "getattr"  # as `callee` has it
         todo.append((raw[1], literal or called or kind in (NAME, NAME2, INST)))
         todo += ((c, literal) for c in raw[3:])
+        if name == "partial":  # of whose state `new_with_keywords` looks at the end
+            states = (c[0] for c in raw[3:] if type(c) is list and c[2] == STATE and type(c[0]) is tuple)
+            todo += ((c, True) for state in states for c in state[2:] if _is_slot(c))
     return found
+
+
+def _is_slot(raw: Any) -> bool:
+    return type(raw) is list and raw[2] == PERSISTENT
 
 
 def _name(raw: Any, constants: list[Any]) -> Any:

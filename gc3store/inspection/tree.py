@@ -17,6 +17,7 @@ from gc3store.ids import is_id
 from gc3store.inspection import arrays, frames
 from gc3store.inspection.budget import Budget, NotPlainError
 from gc3store.inspection.containers import CONTAINERS
+from gc3store.inspection.naming import MAX_NAME, callee, new_with_keywords
 from gc3store.inspection.nodes import (
     BUFFER,
     BYTEARRAY,
@@ -44,7 +45,7 @@ from gc3store.inspection.nodes import (
     Node,
     modern_name,
 )
-from gc3store.inspection.standard import MAX_BITS, MAX_NAME, REFUSALS, VALUES, Builder, callee, items_of
+from gc3store.inspection.standard import MAX_BITS, REFUSALS, VALUES, Builder, items_of
 from gc3store.inspection.values import (
     Dict,
     FrozenSet,
@@ -371,24 +372,29 @@ class Reader:
         if type(args) is not tuple:
             return self._inert(node, Parts(), (args,), kwargs, function)
         name = callee(function)
-        if name in _FACTORIES and len(args) >= 1 and self._affords(args):
+        is_class = node[2] not in (CALL, EFFECT)
+        keyed = new_with_keywords(node) if kwargs is None and name == "" else None
+        if keyed is not None and self._affords(keyed[1]):
+            function, args, kwargs = keyed
+            is_class = True
+        elif name in _FACTORIES and len(args) >= 1 and self._affords(args):
             # "make one of this class": the class is the first argument
             function, args, kwargs = _FACTORIES[name](args, kwargs)
             if type(args) is not tuple:
                 return self._inert(node, Parts(), (args,), kwargs, function)
-            name = callee(function)
+            name, is_class = callee(function), True
         elif name == "copyreg._reconstructor" and len(args) == 3 and callee(args[1]) != "builtins.object":
-            function, args, name = args[0], args[2:], callee(args[0])
+            function, args, name, is_class = args[0], args[2:], callee(args[0]), True
         elif name == "copyreg._reconstructor" and len(args) == 3:
             value = self._special(name, args, node)
             if value is not _MISSING:
                 return value
-            function, args, name = args[0], (), callee(args[0])
+            function, args, name, is_class = args[0], (), callee(args[0]), True
         if kwargs is None:
             value = self._special(name, args, node)
             if value is not _MISSING:
                 return value
-        is_function = node[2] in (CALL, EFFECT) and name.rpartition(".")[2][:1].islower()
+        is_function = not is_class and name.rpartition(".")[2][:1].islower()
         return self._inert(node, Parts(function=is_function), args, kwargs, function)
 
     def _affords(self, args: tuple[Any, ...]) -> bool:
