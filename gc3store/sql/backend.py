@@ -22,6 +22,7 @@ from gc3store.serialization import STEP
 from gc3store.sql.url import secrets_of, shown, without_secrets
 
 if TYPE_CHECKING:
+    from gc3store.sql.answers import Answers
     from gc3store.sql.schema import Statements
     from gc3store.sql.search import SearchIndex
 
@@ -194,6 +195,10 @@ class Backend(ABC):
 
     def search_index(self, table: str) -> SearchIndex | None:
         """Return what speeds up searching for words in the catalogue, if there is such a thing."""
+        return None
+
+    def answers(self, connection: Any) -> Answers | None:
+        """Return what is known of the database as it is now; `None` where a change would not be noticed."""
         return None
 
     def text_type(self) -> Any:

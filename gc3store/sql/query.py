@@ -15,14 +15,15 @@ from gc3store.sql.backend import Backend
 from gc3store.sql.columns import UserColumnSelect
 from gc3store.sql.schema import Schema, compiled
 
-__all__ = ["RECORD", "CatalogueSelect"]
+__all__ = ["FAR", "RECORD", "CatalogueSelect"]
 
 Statement = tuple[str, list[Any]]
 
 #: The fields that a list of records shows.
 RECORD = ("id", "name", "cls", "state", "tags", "size", "created", "modified", "revision")
 _NULLABLE = {"name", "state", "tags"}
-_FAR = 1000  # entries; skipping fewer costs nothing worth saving
+#: Entries to skip; doing so with fewer costs nothing worth saving.
+FAR = 1000
 
 
 class CatalogueSelect:
@@ -55,7 +56,7 @@ class CatalogueSelect:
         query = self._query
         columns = [self._column(name).label(f"f{i}") for i, name in enumerate(names)]
         number = self._record.c.number
-        if query.limit is not None and (query.order or query.offset > _FAR):
+        if query.limit is not None and (query.order or query.offset > FAR):
             # Sort and skip numbers alone: whole rows would be carried along for nothing.
             found = self._window(sa.select(number), self._record, where=self._where).subquery()
             both = found.join(self._record, found.c.number == number)

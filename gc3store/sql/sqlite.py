@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from gc3store.calls import outside
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
+from gc3store.sql.answers import Answers
 from gc3store.sql.backend import Backend
 from gc3store.sql.schema import Statements
 from gc3store.sql.search import SearchIndex
@@ -39,10 +40,16 @@ class _Connection(sqlite3.Connection):
         The version that the database had for this connection then, and the number.
     version : int
         The version it has.
+    answers : Answers
+        What was found out about the catalogue as it was last looked at.
     """
 
     last = (-1, 0)
     version = -1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.answers = Answers(None)
 
 
 def needs_rollback(error: BaseException | None) -> bool:
@@ -182,6 +189,14 @@ class SQLite(Backend):
         if "too big" in text:
             return self.too_large(error)
         return self.unavailable(error)
+
+    def answers(self, connection: Any) -> Answers:
+        """Return what is known; the version changes with what others commit, the number with what is done here."""
+        version = connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
+        if connection.answers.version != version:
+            connection.answers = Answers(version)
+        found: Answers = connection.answers
+        return found
 
     def search_index(self, table: str) -> SearchIndex:
         """Return an index of the words in the catalogue."""

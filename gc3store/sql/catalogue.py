@@ -1,0 +1,253 @@
+"""The catalogue in a database: which records there are, and which refers to which."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gc3store.catalogue import from_microseconds, record_from_entry
+from gc3store.ids import is_id, number_of
+from gc3store.looking import asked
+from gc3store.primitives import Stored
+from gc3store.record import FIELDS, Query, Record
+from gc3store.recordfile import load_json
+from gc3store.sql.answers import Answers, numbers_of
+from gc3store.sql.columns import values_from
+from gc3store.sql.query import FAR, RECORD, CatalogueSelect
+from gc3store.sql.reading import SqlReading
+from gc3store.sql.search import SearchIndex
+from gc3store.sql.writing import REFERS
+
+__all__ = ["SqlCatalogue"]
+
+#: Entries that are looked up by their numbers at most.
+_WINDOW = 1000
+
+
+class SqlCatalogue(SqlReading):
+    """A store as far as its catalogue is looked at."""
+
+    _search: SearchIndex | None
+
+    # Records and what refers to what.
+
+    def _revisions(self, ids: Sequence[str]) -> dict[str, int]:
+        if self.uuid is None:
+            return {}
+        wanted = set(ids)
+        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+        rows = self._execute(self._statements.revisions, (numbers,)).fetchall()
+        return {row[0]: row[1] for row in rows if row[0] in wanted}
+
+    def _closure(
+        self, roots: Sequence[str], *, whole: bool = False
+    ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
+        if self.uuid is None:
+            return {}, {}, {}
+        numbers = self._backend.numbers([number_of(id_) for id_ in roots])
+        edges = self._execute(self._statements.closure_edges, (numbers,)).fetchall()
+        nodes = self._execute(
+            self._statements.closure_whole if whole else self._statements.closure_nodes, (numbers,)
+        ).fetchall()
+        ids = {row[0]: row[1] for row in nodes}
+        wanted = set(roots)
+        known = {number_of(id_) for id_ in roots}
+        nodes = [row for row in nodes if row[0] not in known or row[1] in wanted]
+        graph: dict[str, builtins.list[str]] = {row[1]: [] for row in nodes}
+        for source, target in edges:
+            if ids.get(source) in graph:
+                graph[ids[source]].append(_target(target, ids.get(target)))
+        records = {row[1]: self._stored(row[1:]) for row in nodes} if whole else {}
+        return {row[1]: row[2] for row in nodes}, {i: tuple(r) for i, r in graph.items()}, records
+
+    def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
+        if self.uuid is None:
+            return {}
+        by_number = {number_of(id_): id_ for id_ in ids}
+        found: dict[str, builtins.list[str]] = {}
+        numbers = self._backend.numbers(builtins.list(by_number))
+        for target, referrer in self._execute(self._statements.referrers, (numbers,)):
+            found.setdefault(by_number[target], []).append(referrer)
+        return found
+
+    def _by_origin(self) -> tuple[builtins.list[str], builtins.list[str]]:
+        explicit: builtins.list[str] = []
+        parts: builtins.list[str] = []
+        if self.uuid is not None:
+            for id_, is_explicit in self._execute(self._statements.by_origin):
+                (explicit if is_explicit else parts).append(id_)
+        return explicit, parts
+
+    # The catalogue.
+
+    def _describe(self, id_: str) -> Record | None:
+        if self.uuid is None:
+            return None
+        number = number_of(id_)
+        row = self._execute(self._statements.describe, (number,)).fetchone()
+        if row is None or row[0] != id_:
+            return None
+        id_, name, cls, state, tags, size, created, modified, revision = row[:9]
+        flags, checksum, preview, origin, environment, columns = row[9:15]
+        references: builtins.list[str] = []
+        if flags is not None and flags & REFERS:
+            rows = self._execute(self._statements.references, (number,)).fetchall()
+            references = [_target(target, target_id) for target, target_id in rows]
+        text = self._backend.text
+        entry = {
+            "id": id_,
+            "name": text(name),
+            "cls": text(cls),
+            "state": text(state),
+            "tags": json.loads(tags) if tags else (),
+            "size": size,
+            "created": created,
+            "modified": modified,
+            "revision": revision,
+            "preview": preview,
+            "references": references,
+            "origin": origin,
+            "columns": load_json(columns) if columns else None,
+            "checksum": bytes(checksum).hex() if checksum is not None else None,
+            "error": "damaged: its payload is missing" if flags is None else None,
+        }
+        return record_from_entry(entry, environment=environment, columns=self.columns)
+
+    def prepare_search(self) -> None:
+        """Bring the index for searching up to date, in the background, if the store is large enough for one."""
+        if self._search is not None and self.uuid is not None:
+            self._search.prepare()
+
+    def _select(self, query: Query | None) -> CatalogueSelect:
+        query = query or Query()
+        among = None
+        # What this thread is in the middle of writing, the index does not know.
+        if query.words and self._search is not None and not self._session().kind:
+            among = self._search.candidates(query.words)
+        return CatalogueSelect(self._statements.schema, self._backend, query, among)
+
+    def _answers(self) -> Answers | None:
+        """Return what is known of the database as it is now; `None` where that cannot be told."""
+        return None if self._session().kind else self._run(self._backend.answers)
+
+    def _answer(self, text: str, values: builtins.list[Any]) -> builtins.list[tuple[Any, ...]]:
+        """Return the few rows that a statement finds, or found before if the database has not changed."""
+
+        def find() -> builtins.list[tuple[Any, ...]]:
+            rows: builtins.list[tuple[Any, ...]] = self._execute(text, values).fetchall()
+            return rows
+
+        answers = self._answers()
+        return find() if answers is None else answers.of((text, repr(values)), find)
+
+    def _rows(self, query: Query, fields: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+        """Return `fields` of the entries that are asked for."""
+        if query.limit is not None and query.limit <= _WINDOW and (query.order or query.offset > FAR):
+            rows = self._window(query, fields)
+            if rows is not None:
+                return rows
+        found: Iterable[tuple[Any, ...]] = self._execute(*self._select(query).rows(fields))
+        return found
+
+    def _window(self, query: Query, fields: Sequence[str]) -> builtins.list[tuple[Any, ...]] | None:
+        """Return rows of a part of an order that is known, if one is and the database has not changed."""
+        answers = self._answers()
+        if answers is None:
+            return None
+        text, values = self._select(query.but(offset=0, limit=None)).rows(("number",))
+        numbers = answers.of((text, repr(values)), lambda: numbers_of(self._execute(text, values)), least=2)
+        if numbers is None:
+            return None
+        wanted = numbers[query.offset : query.offset + (query.limit or 0)].tolist()
+        select = CatalogueSelect(self._statements.schema, self._backend, Query(), wanted)
+        found = self._execute(*select.rows(("number", *fields))).fetchall()
+        rows = {row[0]: row[1:] for row in found}
+        if len(rows) < len(wanted) or self._answers() is not answers:
+            return None
+        return [rows[number] for number in wanted]
+
+    def _catalogue(self, query: Query) -> Iterator[Record]:
+        if self.uuid is None:
+            return
+        names = self.columns
+        rows = self._rows(query, (*RECORD, "columns") if names else RECORD)
+        text = self._backend.text
+        try:
+            for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
+                yield Record(
+                    id=id_,
+                    name=text(name),
+                    cls=text(cls),
+                    state=text(state),
+                    tags=tuple(json.loads(tags)) if tags else (),
+                    size=size,
+                    created=from_microseconds(created),
+                    modified=from_microseconds(modified),
+                    revision=revision,
+                    columns=values_from(columns[0], names) if names else {},
+                )
+        except self._backend.error as error:
+            raise self._translate(error) from error
+
+    def _ids(self, query: Query) -> builtins.list[str]:
+        if self.uuid is None:
+            return []
+        return [row[0] for row in self._rows(query, ("id",))]
+
+    def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
+        if self.uuid is None:
+            return {name: [] for name in names}
+        fields = [name for name in names if name in FIELDS]
+        user = [name for name in names if name not in FIELDS]
+        if user:
+            fields.append("columns")
+        rows = self._rows(query, fields)
+        columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
+        found = dict(zip(fields, columns, strict=True))
+        if user:
+            values = [values_from(text, user) for text in found.pop("columns")]
+            found |= {name: [value[name] for value in values] for name in user}
+        if self._backend.nul:
+            for field in {"name", "cls", "state"} & found.keys():
+                found[field] = [self._backend.text(value) for value in found[field]]
+        if "tags" in found:
+            found["tags"] = [tuple(json.loads(tags)) if tags else () for tags in found["tags"]]
+        return found
+
+    def count(self, query: Query | None = None) -> int:
+        """Return how many entries `query` asks for, its offset and limit aside."""
+        query = asked(query)
+        if self.uuid is None:
+            return 0
+        return int(self._answer(*self._select(query).count())[0][0])
+
+    def facets(self, field: str, query: Query | None = None) -> dict[Any, int]:
+        """Return how many of the entries that `query` asks for have which value of `field`."""
+        query = asked(query)
+        Query.build({field: None}, columns=self.columns)
+        if self.uuid is None:
+            return {}
+        if field in ("tags", "created", "modified", "error") or field not in FIELDS:
+            return super().facets(field, query)
+        found = self._answer(*self._select(query).facets(field))
+        text = self._backend.text if field in ("name", "cls", "state") else _as_is
+        counts = {text(value): count for value, count in found}
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
+
+
+#: The ID of no object: where a row leads that refers to what can be none.
+_NOWHERE = "0"
+
+
+def _target(number: Any, id_: str | None) -> str:
+    """Return the ID that a row refers to; one that is gone is known by its number only, an ID as well."""
+    for found in (id_, str(number)):
+        if found is not None and is_id(found):
+            return found
+    return _NOWHERE
+
+
+def _as_is(value: Any) -> Any:
+    return value
