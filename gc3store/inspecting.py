@@ -141,7 +141,8 @@ class Inspecting(Primitives):
         -------
         pandas.DataFrame
             A row for each class and path, with ``count`` (in how many objects), ``of`` (how many there
-            are of the class), ``types`` and an ``example``; any ``path`` can be a column of `table`.
+            are of the class), ``types`` and an ``example``; any ``path`` can be a column of `table`. For tasks
+            of GC3Pie they include what `gc3store.inspection.jobs` makes of them: ``job.outcome``.
         """
         from gc3store.suggestions import attributes
 

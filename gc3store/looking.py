@@ -112,7 +112,7 @@ class Looking(Primitives):
         Warns
         -----
         StoreWarning
-            If none of the objects has such a path.
+            If none of the objects has such a path; the message suggests one that they have.
         """
         from gc3store.table import make_table
 

@@ -95,6 +95,11 @@ class Probe:
                 return MISSING
         return found
 
+    def onward(self, path: Path) -> tuple[str, Path] | None:
+        """Return the record that a path leads on into, and the rest of it; `None` if it ends in this one."""
+        found = self.look(path)
+        return (found.id, found.path) if type(found) is _Elsewhere else None
+
     def look(self, path: Path) -> Any:
         """Return what a path leads to, as `get` does; an `_Elsewhere` if it leads on into another record."""
         try:
@@ -116,9 +121,11 @@ class Probe:
             found = evaluate(rest, self.value(raw))
             if found is not MISSING:
                 return found
-        return derived(lambda text: self.get(parse(text)), path) if self._is_job() else MISSING
+        return derived(lambda text: self.get(parse(text)), path) if self.is_job else MISSING
 
-    def _is_job(self) -> bool:
+    @property
+    def is_job(self) -> bool:
+        """Whether it is a task of GC3Pie."""
         raw, taken, _ = self._glance.form.find(_EXECUTION)
         return taken == 1 and raw_class(raw) == JOB_RUN
 

@@ -47,7 +47,9 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         if remembered is not None:
             ids, cells = remembered
             return pd.DataFrame(
-                _path_columns(cells, known), index=pd.Index(ids, name="id", dtype="str"), columns=names
+                _path_columns(store, ids, cells, known),
+                index=pd.Index(ids, name="id", dtype="str"),
+                columns=names,
             )
     wanted = [
         "id",
@@ -62,9 +64,8 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         from gc3store.tabulation import read_paths
 
         rows = Rows(data["id"], stamps_of(data), query == Query(), token)
-        columns_.update(
-            _path_columns(read_paths(store, rows, [path for path in paths if path != PARENTS]), known)
-        )
+        cells = read_paths(store, rows, [path for path in paths if path != PARENTS])
+        columns_.update(_path_columns(store, data["id"], cells, known))
         if PARENTS in paths:
             # Told by the catalogue, and other records: nothing that this one's stamp could vouch for.
             referrers = store._referrers(data["id"])
@@ -72,31 +73,37 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
     return pd.DataFrame(columns_, index=index, columns=names)
 
 
-def _path_columns(cells: Mapping[str, Sequence[Any]], known: Collection[str]) -> dict[str, Any]:
+def _path_columns(
+    store: Any, ids: Sequence[str], cells: Mapping[str, Sequence[Any]], known: Collection[str]
+) -> dict[str, Any]:
     from gc3store.tabulation import column
 
     columns: dict[str, Any] = {}
     for path, values in cells.items():
-        _check_path(path, values, known)
+        if values and all(value is MISSING for value in values):
+            _nobody_has(store, ids, path, known)
         columns[path] = column(values, None).array
     return columns
 
 
-def _check_path(path: str, values: Sequence[Any], known: Collection[str]) -> None:
-    """Say so where no object has what was asked for."""
-    if not values or any(value is not MISSING for value in values):
-        return
-    near = difflib.get_close_matches(path, known, n=1)
-    if near:
+def _nobody_has(store: Any, ids: Sequence[str], path: str, known: Collection[str]) -> None:
+    """Say so where no object has what was asked for, and what may have been meant."""
+    from gc3store.suggestions import closeness, near
+
+    try:
+        other = near(store, path, ids)
+    except Exception:  # noqa: BLE001 - a hint is worth no failure
+        other = None
+    fields = difflib.get_close_matches(path, known, n=1)
+    if fields and (other is None or closeness(path, fields[0]) >= closeness(path, other)):
         raise InvalidQueryError(
             f"There is no field {path!r} in the catalogue, and no object has such an attribute; "
-            f"did you mean {near[0]!r}?",
+            f"did you mean {fields[0]!r}?",
             field=path,
         )
+    hint = f"did you mean {other!r}?" if other is not None else "attributes() tells what they have."
     warnings.warn(
-        f"None of these {len(values)} objects has {path!r}; attributes() tells what they have.",
-        StoreWarning,
-        stacklevel=outside(),
+        f"None of these {len(ids)} objects has {path!r}; {hint}", StoreWarning, stacklevel=outside()
     )
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import pickle
+import re
 import sys
 import types
 from pathlib import Path
@@ -330,15 +331,63 @@ def test_what_was_read_is_remembered_until_it_changes(store, model, monkeypatch)
     assert read == [id_]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("temprature", "temperature"),
+        (".temprature", "temperature"),
+        ("results.enregy", "results.energy"),
+        ("result.energy", "results.energy"),
+        ("seed", "results.seed"),
+        ("runs[0].enerjy", "runs[0].energy"),  # in another record
+        ("run[0].energy", "runs[0].energy"),
+        ("results['two word']", 'results["two words"]'),
+    ],
+)
+def test_columns_that_nobody_has_but_something_alike(store, model, written, meant):
+    store.save(model.Run(1, temperature=1.5, results={"energy": -1, "two words": 2, "seed": 3}))
+    store.save(model.Study(model.Part(1.5)))
+    for _ in range(2):  # the second time, from what is remembered
+        with pytest.warns(StoreWarning) as caught:
+            table = store.table(columns=[written])
+        assert table[written].isna().all()
+        (warning,) = caught
+        assert f"did you mean {meant!r}?" in str(warning.message)
+
+
 def test_columns_that_nobody_has(store, model):
     store.save(model.Run(1))
-    with pytest.warns(StoreWarning, match="temprature"):
+    with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
         table = store.table(columns=["temprature"])
     assert table["temprature"].isna().all()
     with pytest.raises(InvalidQueryError, match="'state'"):
         store.table(columns=["stat"])
     with pytest.raises(InvalidQueryError, match="no path"):
         store.table(columns=["a..b"])
+
+
+def test_a_hint_is_worth_no_failure_and_no_large_record(store, model, monkeypatch):
+    large = store.save(model.Run(1, temperature=1.5, data=[0.5] * 300_000))
+    read = []
+    original = type(store)._read
+    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
+    for _ in range(2):
+        with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
+            store.table(columns=["temprature"])
+    assert read == [large]  # once for the column, never for the hint
+    monkeypatch.undo()
+    store.remove(large)
+    id_ = store.save(model.Run(1, temperature=1.5))
+
+    def fails(*_):
+        raise OSError("the disk is gone")
+
+    assert store.table(columns=[".size"]).loc[id_, ".size"] == 1
+    with pytest.warns(StoreWarning, match="temperature"):
+        store.table(columns=["temprature"])
+    monkeypatch.setattr(type(store), "_read", fails)
+    with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
+        store.table(columns=["temprature"])
 
 
 def test_attributes_tell_what_there_is(store, model):
@@ -408,6 +457,48 @@ def test_jobs_tell_what_became_of_them():
             "localhost",
             0,
         )
+
+
+@pytest.mark.parametrize("place", [DATA / "fs", DATA / "jobs.db"], ids=["directory", "database"])
+def test_attributes_tell_what_jobs_say_of_themselves(place):
+    with make_store(place, read_only=True) as store:
+        found = store.attributes()
+        runs = found[found["cls"] == "ising.IsingRun"].set_index("path")
+        for path, types, example in (
+            ("job.outcome", "str", "'exit code 1'"),
+            ("job.failed", "bool", "True"),
+            ("job.message", "str, None", "'Remote job exited with code 1'"),
+            ("job.children", "list", "[]"),
+            ("execution.returncode", "int", "256"),
+        ):
+            assert runs.loc[path, ["count", "of", "types", "example"]].tolist() == [20, 20, types, example]
+        assert runs.loc["job.time.RUNNING", "types"] == "float"
+        assert runs.loc["job.started", "types"] == "datetime.datetime"
+        study = found[found["cls"] == "ising.FiniteSizeStudy"].set_index("path")
+        assert "job.time.NEW" not in study.index
+        assert study.loc["job.resource", "types"] == "None"
+        assert len(eval(study.loc["job.children", "example"])) == 2
+        # Each of them can be a column.
+        own = [path for path in found["path"].unique() if path.startswith("job.")]
+        table = store.table(columns=["cls", *own])
+        for (cls, path), row in found.set_index(["cls", "path"]).iterrows():
+            if path in own:
+                cells = table.loc[table["cls"] == cls, path]
+                assert cells.isna().all() == (row["types"] == "None"), path
+        for written, meant in (
+            ("job.outcom", "job.outcome"),
+            ("jobs.parents", "job.parents"),
+            ("job.time.RUNING", "job.time.RUNNING"),
+            ("execution.exitcod", "execution.exitcode"),
+            ("tasks[0].jobnam", "tasks[0].jobname"),
+        ):
+            with pytest.warns(StoreWarning, match=f"did you mean '{re.escape(meant)}'"):
+                store.table(columns=[written])
+
+
+def test_what_is_no_job_has_nothing_of_the_kind(store, model):
+    store.save(model.Run(1, execution=model.Run(2)))
+    assert not store.attributes()["path"].str.startswith("job").any()
 
 
 def test_parents_follow_when_others_change(store, model):

@@ -19,24 +19,28 @@ code is not at hand here:
 ``job.parents``                      the IDs of what it is a task of; only as a column
 ===================================  ================================================================
 
-They are columns like others: ``store.table(columns=["temperature", "job.outcome"])``.
+They are columns like others: ``store.table(columns=["temperature", "job.outcome"])``, and
+``store.attributes()`` lists them.
 """
 
 from __future__ import annotations
 
 import signal as signals
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
 from gc3store.inspection.values import Inert, Reference, attributes, class_path
 from gc3store.paths import MISSING, Path, evaluate
 
-__all__ = ["JOB_RUN", "PARENTS", "Job", "derived", "is_job"]
+__all__ = ["JOB_RUN", "PARENTS", "RETURNCODE", "Job", "columns_of", "derived", "is_job"]
 
 #: What a column is called that is not read out of a job, but out of those that refer to it.
 PARENTS: Final = "job.parents"
+#: What GC3Pie has a property for.
+RETURNCODE: Final = "execution.returncode"
 
 #: Exit codes above this are not the program's: GC3Pie uses them, with a signal of its own.
 _OWN_SIGNALS: Final = {
@@ -200,10 +204,29 @@ def is_job(value: Any) -> bool:
 #: The class of what a task has for its ``execution``.
 JOB_RUN: Final = "gc3libs.Run"
 
-_FIELDS: Final = frozenset(
-    "state exitcode signal returncode failed outcome message resource submitted started ended duration "  # noqa: SIM905
+_FIELDS: Final = tuple(
+    "state outcome failed exitcode signal returncode message resource submitted started ended duration "  # noqa: SIM905
     "children".split()
 )
+#: So many states of a job are columns at most; GC3Pie has nine.
+_MANY_STATES: Final = 50
+
+
+def columns_of(look: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a job says of itself: each column with its value.
+
+    Parameters
+    ----------
+    look : callable
+        Returns what a path leads to in the job.
+    """
+    job = Job(cache(look))
+    yield RETURNCODE, job.returncode
+    for name in _FIELDS:
+        yield f"job.{name}", getattr(job, name)
+    states = [(state, seconds) for state, seconds in job.durations.items() if state.isidentifier()]
+    for state, seconds in states[:_MANY_STATES]:
+        yield f"job.time.{state}", seconds
 
 
 def derived(look: Callable[[str], Any], path: Path) -> Any:
@@ -220,14 +243,14 @@ def derived(look: Callable[[str], Any], path: Path) -> Any:
     if len(names) != len(path.steps) or len(names) < 2:
         return MISSING
     job = Job(look)
-    if names == ["execution", "returncode"]:
+    if ".".join(names) == RETURNCODE:
         return job.returncode
     if names[0] != "job":
         return MISSING
     if len(names) == 2 and names[1] in _FIELDS:
         return getattr(job, names[1])
     if len(names) == 3 and names[1] == "time":
-        return job.durations.get(names[2])
+        return job.durations.get(names[2], MISSING)
     return MISSING
 
 
