@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO, Any
+from urllib.parse import quote
 
 import xxhash
 
@@ -22,6 +23,7 @@ except ImportError:  # Windows
 
 __all__ = [
     "Staged",
+    "file_url",
     "is_abandoned",
     "locked",
     "make_directory",
@@ -32,6 +34,15 @@ __all__ = [
     "sync_files",
     "write_file",
 ]
+
+
+def file_url(path: str) -> str:
+    """Return the URL of an absolute path; also of one that is no text.
+
+    >>> file_url("/tmp/my runs")
+    'file:///tmp/my%20runs'
+    """
+    return "file://" + quote(path, errors="surrogateescape")
 
 
 def write_file(path: str, pieces: Any) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import MissingDependencyError
 from gc3store.filesystem import FilesystemStore, path_of
 from gc3store.store import Store
+
+if TYPE_CHECKING:
+    from gc3store.gc3pie.session import SessionDirectory
 
 __all__ = ["open_file", "open_sql"]
 
@@ -34,11 +38,19 @@ def open_file(
         store: Any = open_(
             session.store_url, durable=durable, read_only=read_only, trust=trust, columns=columns
         )
-        store.session = session
+        store.session = session if store.url == session.store_url else _discreet(session)
         return store  # type: ignore[no-any-return]
     if is_gc3pie_directory(path):
         return GC3PieDirectory(url, durable=durable, read_only=read_only, trust=trust, columns=columns)
     return FilesystemStore(url, durable=durable, read_only=read_only, trust=trust, columns=columns)
+
+
+def _discreet(session: SessionDirectory) -> SessionDirectory:
+    """Return what a session says without the password to its database."""
+    from gc3store.sql.url import parse, shown
+
+    place, table = parse(session.store_url)
+    return replace(session, store_url=shown(place) + (f"#table={table}" if table else ""))
 
 
 def open_sql(

@@ -6,13 +6,14 @@ import difflib
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote
 
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
+from gc3store.files import file_url
 from gc3store.store import Store
 
 __all__ = ["known_schemes", "make_store", "register", "schemes"]
@@ -36,6 +37,9 @@ schemes: Mapping[str, Constructor] = MappingProxyType(_registered)
 
 _GROUP = "gc3store.stores"
 
+#: What can be a scheme here; a single letter is a drive.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]+")
+
 
 def register(scheme: str, constructor: Constructor) -> None:
     """Register the constructor of the stores whose URLs begin with `scheme`.
@@ -43,7 +47,8 @@ def register(scheme: str, constructor: Constructor) -> None:
     Parameters
     ----------
     scheme : str
-        What stands before the colon of the URL.
+        What stands before the colon of the URL, in upper or lower case: a letter, and one or more
+        letters, digits, ``-``, ``_`` and ``.``.
     constructor : callable
         Called with the URL and the further arguments of `make_store`; typically a class.
 
@@ -59,8 +64,10 @@ def register(scheme: str, constructor: Constructor) -> None:
     >>> make_store("scratch://")
     <FilesystemStore 'file:///tmp/scratch'>
     """
-    if not isinstance(scheme, str) or not scheme.replace("-", "").replace(".", "").isalnum():
-        raise InvalidURLError(f"{scheme!r} cannot be the scheme of a URL.")
+    if not isinstance(scheme, str) or not _SCHEME.fullmatch(scheme):
+        raise InvalidURLError(
+            f"{scheme!r:.60} cannot be the scheme of a URL: take a letter, and then letters, digits, '-', '_' and '.'."
+        )
     if not callable(constructor):
         raise OptionError(
             f"The constructor for {scheme!r} must be callable, not {type(constructor).__name__}."
@@ -113,20 +120,24 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
     >>> make_store("flie:///tmp")
     Traceback (most recent call last):
         ...
-    gc3store.errors.UnknownSchemeError: There is no store for 'flie:' URLs; did you mean 'file:'?
+    gc3store.errors.UnknownSchemeError: There is no store for 'flie:' URLs; did you mean 'file:'? There are ...
     """
+    # What is wrong is not quoted: there may be a password in it.
     if not isinstance(uri, (str, os.PathLike)):
-        raise InvalidURLError(f"A store is at a URL or a path, not at {type(uri).__name__} {uri!r:.40}.")
+        raise InvalidURLError(
+            f"A store is at a URL or a path: a text, not an object of type {type(uri).__name__}."
+        )
     text = os.fsdecode(uri)
     if not text or "\0" in text:
-        raise InvalidURLError(f"{text!r} is neither a URL nor a path.")
+        what = "has a NUL character in it, which neither has" if text else "is empty"
+        raise InvalidURLError(f"A store is at a URL or a path, and this {what}.")
     scheme = _scheme_of(text) if isinstance(uri, str) else None
     if scheme is None:
         path = os.path.abspath(os.path.expanduser(text))
         if os.path.isfile(path) and _is_sqlite(path):
             scheme, text = "sqlite", "sqlite:///" + path
         else:
-            scheme, text = "file", "file://" + quote(path)
+            scheme, text = "file", file_url(path)
     constructor = _constructor(scheme)
     try:
         inspect.signature(constructor).bind(text, *args, **kwargs)
@@ -158,15 +169,15 @@ def _is_sqlite(path: str) -> bool:
 
 def known_schemes() -> set[str]:
     """Return the schemes of this package, of other packages and those registered."""
-    return {*_registered, *_BUILT_IN, *(entry.name for entry in entry_points(group=_GROUP))}
+    return {*_registered, *_BUILT_IN, *(entry.name.lower() for entry in entry_points(group=_GROUP))}
 
 
 def _constructor(scheme: str) -> Constructor:
     if scheme in _registered:
         return _registered[scheme]
     for entry in entry_points(group=_GROUP):
-        if entry.name == scheme:
-            _registered[scheme] = entry.load()
+        if entry.name.lower() == scheme:
+            register(scheme, _offered(entry))
             return _registered[scheme]
     if scheme in _BUILT_IN:
         place, needs = _BUILT_IN[scheme]
@@ -181,10 +192,30 @@ def _constructor(scheme: str) -> Constructor:
         return _registered[scheme]
     known = sorted(known_schemes())
     near = difflib.get_close_matches(scheme, known, n=1)
-    hint = f"did you mean {near[0] + ':'!r}?" if near else f"there are {', '.join(k + ':' for k in known)}."
+    hint = f"did you mean {near[0] + ':'!r}? There" if near else "there"
     raise UnknownSchemeError(
-        f"There is no store for {scheme + ':'!r} URLs; {hint}", scheme=scheme, known=known
+        f"There is no store for {scheme + ':'!r} URLs; {hint} are {', '.join(k + ':' for k in known)}.",
+        scheme=scheme,
+        known=known,
     )
+
+
+def _offered(entry: EntryPoint) -> Constructor:
+    """Return the constructor that another package offers."""
+    package = "another package" if entry.dist is None else f"the package {entry.dist.name}"
+    try:
+        constructor = entry.load()
+        if not callable(constructor):
+            raise TypeError(f"{entry.value} is no constructor")
+    except Exception as error:  # code of others runs here
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            what = f"needs a module that is not installed: install {error.name!r}"
+        else:
+            what = f"cannot be used here: reinstall or upgrade it ({type(error).__name__}: {error})"
+        raise MissingDependencyError(
+            f"{entry.name}: URLs are for stores of {package}, which {what}."
+        ) from error
+    return constructor  # type: ignore[no-any-return]
 
 
 def _bad_option(

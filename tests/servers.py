@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -75,6 +76,35 @@ def database(kind: str) -> Iterator[str]:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         else:
             connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        connection.close()
+
+
+@contextmanager
+def user(url: str, password: str, *, may: str = "ALL") -> Iterator[str]:
+    """A user of a database with a password, who may do what is granted, also in tables that are there; gone in the end.
+
+    Yields the URL for them.
+    """
+    scheme, _, place = url.partition("://")
+    name, database = f"gc3store_test_{secrets.token_hex(4)}", place.rpartition("/")[2]
+    connection = connect(url)
+    quoted = password.replace("'", "''").replace("%", "%%")
+    if scheme == "postgresql":
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{quoted}'")
+        connection.execute(f"GRANT {may} ON ALL TABLES IN SCHEMA public TO {name}")
+        if may == "ALL":
+            connection.execute(f"GRANT ALL ON SCHEMA public TO {name}")
+    else:
+        connection.execute(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY %s", (password,))
+        connection.execute(f"GRANT {may} ON {database}.* TO {name}@'127.0.0.1'")
+    try:
+        yield f"{scheme}://{name}:{quote(password, safe='')}@{place.rpartition('@')[2]}"
+    finally:
+        if scheme == "postgresql":
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")
+        else:
+            connection.execute(f"DROP USER {name}@'127.0.0.1'")
         connection.close()
 
 

@@ -149,8 +149,10 @@ class TestLocks:
         with pytest.raises(StoreUnavailableError, match="busy for more than 1 seconds"):
             impatient.replace(id_, [2])
         assert impatient.load(id_) == [1]  # readers wait for nobody
-        threading.Timer(0.5, lambda: other.execute("ROLLBACK")).start()
+        timer = threading.Timer(0.5, lambda: other.execute("ROLLBACK"))
+        timer.start()
         store.replace(id_, [3])
+        timer.join()
         assert store.load(id_) == [3]
         impatient.close()
         other.close()

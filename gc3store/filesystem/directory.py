@@ -11,7 +11,7 @@ import uuid as uuid_module
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import xxhash
 
@@ -28,6 +28,7 @@ from gc3store.errors import (
     StoreUnavailableError,
 )
 from gc3store.files import (
+    file_url,
     make_directory,
     process_token,
     remove_tree,
@@ -59,12 +60,11 @@ def path_of(url: str | os.PathLike[str]) -> str:
     if text[:5].lower() == "file:":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
-            raise InvalidURLError(
-                f"{text!r} names the host {parts.netloc!r}; write file:///path, with three slashes."
-            )
-        text = unquote(parts.path)
+            # Without quoting what it names: somebody may have taken the wrong scheme, and a password.
+            raise InvalidURLError("This file: URL names a host; write file:///path, with three slashes.")
+        text = unquote(parts.path, errors="surrogateescape")
     if not text or "\0" in text:
-        raise InvalidURLError(f"{os.fspath(url)!r} is no path to a directory.")
+        raise InvalidURLError(f"{text!r:.60} is no path to a directory; write file:///path.")
     return os.path.abspath(os.path.expanduser(text))
 
 
@@ -81,9 +81,7 @@ class Directory(RecordStore):
         columns: Mapping[str, Any] | None = None,
     ) -> None:
         path = path_of(url)
-        super().__init__(
-            "file://" + quote(path), durable=durable, read_only=read_only, trust=trust, columns=columns
-        )
+        super().__init__(file_url(path), durable=durable, read_only=read_only, trust=trust, columns=columns)
         self.path = path
         self._private = os.path.join(path, _PRIVATE)
         self._tmp = os.path.join(self._private, "tmp")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from urllib.parse import quote
 
 import gc3libs.exceptions
 import gc3libs.persistence
@@ -25,6 +24,7 @@ import sqlalchemy as sa
 from gc3libs.url import Url
 
 from gc3store.errors import StoreError
+from gc3store.files import file_url
 from gc3store.gc3pie.database import create_gc3pie_table, is_gc3pie_table
 from gc3store.gc3pie.directory import is_gc3pie_directory
 from gc3store.gc3pie.table import GC3PieTable
@@ -137,7 +137,7 @@ class FilesystemStore(_ClientStore):
         theirs = not os.path.exists(os.path.join(path, ".gc3store")) and is_gc3pie_directory(path)
         fields = None if theirs else _by_name(extra_fields)
         options = _ours(extra_args, "durable", "read_only")
-        store = open_file("file://" + quote(path), columns=fields, **options)
+        store = open_file(file_url(path), columns=fields, **options)
         super().__init__(Url(scheme="file", path=path), store, idfactory)
         self._directory = path
 

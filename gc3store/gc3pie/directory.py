@@ -20,9 +20,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+from gc3store.files import file_url
 from gc3store.filesystem import path_of
 from gc3store.filesystem.index import DirectoryIndex
 from gc3store.gc3pie.numbers import next_numbers
@@ -94,9 +94,9 @@ class GC3PieDirectory(GC3PieRecords):
                 "A directory of GC3Pie has no place for columns; copy its objects to a store of gc3store to have some."
             )
         path = path_of(url)
-        super().__init__("file://" + quote(path), durable=durable, read_only=read_only, trust=trust)
+        super().__init__(file_url(path), durable=durable, read_only=read_only, trust=trust)
         self.path = path
-        self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, "file://" + quote(os.path.realpath(path))))
+        self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, file_url(os.path.realpath(path))))
         self._index = _Index(self)
 
     def __reduce__(self) -> tuple[Any, ...]:

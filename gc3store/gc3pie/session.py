@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gc3store.errors import StoreUnavailableError
+from gc3store.files import file_url
 
 __all__ = ["SessionDirectory", "is_session", "read_session"]
 
@@ -24,7 +25,7 @@ class SessionDirectory:
     path : str
         The directory.
     store_url : str
-        Where the store is now.
+        Where the store is now; a store that is open tells it without any password.
     task_ids : tuple of str
         IDs of the tasks that the session runs; those may consist of others.
     created, finished : datetime or None
@@ -76,7 +77,7 @@ def _current(path: str, url: str, ids: Sequence[str]) -> str:
     if parts.scheme not in ("", "file", "sqlite"):
         return url
     # GC3Pie knows absolute paths only, whatever the number of slashes.
-    place = "/" + unquote(parts.path if parts.scheme else url).lstrip("/")
+    place = "/" + unquote(parts.path if parts.scheme else url, errors="surrogateescape").lstrip("/")
     if not os.path.exists(place):
         beside = os.path.join(path, os.path.basename(place.rstrip("/")))
         if not os.path.exists(beside) and not ids:
@@ -93,7 +94,7 @@ def _current(path: str, url: str, ids: Sequence[str]) -> str:
     if parts.scheme == "sqlite":
         fragment = f"#{parts.fragment}" if parts.fragment else ""
         return f"sqlite:///{place}{fragment}"
-    return "file://" + quote(place)
+    return file_url(place)
 
 
 def _time(path: str) -> datetime | None:

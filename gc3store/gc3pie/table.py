@@ -204,8 +204,9 @@ class GC3PieTable(GC3PieRecords):
             raise self._backend.unavailable(error) from error
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             theirs: Any = getattr(error, "orig", None) or error
-            cause = None if self._backend.shows_secrets(error) else error
-            raise self._backend.translate(theirs, writing=self._writer is not None) from cause
+            raise self._backend.translate(
+                theirs, writing=self._writer is not None
+            ) from self._backend.fit_to_show(error)
 
     # Reading.
 

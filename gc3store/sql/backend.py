@@ -145,10 +145,10 @@ class Backend(ABC):
         """Return what a driver's error says, on one line and without secrets."""
         return without_secrets(str(error), self._secrets).rstrip(". ")
 
-    def shows_secrets(self, error: BaseException) -> bool:
-        """Whether an error of a driver must not be seen, since it quotes a secret."""
+    def fit_to_show(self, error: Exception) -> Exception | None:
+        """Return an error of the driver, unless it quotes a secret."""
         text = f"{error} {error.args!r}"
-        return any(secret in text for secret in self._secrets)
+        return None if any(secret in text for secret in self._secrets) else error
 
     def collision(self) -> StoreError:
         """Return the error for changes that other processes got in the way of."""

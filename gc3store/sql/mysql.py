@@ -21,6 +21,7 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 
 from gc3store.calls import outside
 from gc3store.errors import (
+    InvalidURLError,
     ReadOnlyError,
     SaveError,
     StoreError,
@@ -137,13 +138,18 @@ class MySQL(Backend):
 
     def connect(self) -> _Connection:
         """Return a new connection."""
-        args, options = self.dialect.create_connect_args(self.url)
-        options.setdefault("connect_timeout", max(2, min(60, round(self.timeout))))
-        options.update(charset="utf8mb4", autocommit=True, local_infile=False)
-        options["client_flag"] = (
-            options.get("client_flag", 0) | CLIENT.FOUND_ROWS
-        ) & ~CLIENT.MULTI_STATEMENTS
-        raw = pymysql.connect(*args, **options)
+        try:
+            args, options = self.dialect.create_connect_args(self.url)
+            options.setdefault("connect_timeout", max(2, min(60, round(self.timeout))))
+            options.update(charset="utf8mb4", autocommit=True, local_infile=False)
+            options["client_flag"] = (
+                options.get("client_flag", 0) | CLIENT.FOUND_ROWS
+            ) & ~CLIENT.MULTI_STATEMENTS
+            raw = pymysql.connect(*args, **options)
+        except (TypeError, ValueError) as error:
+            raise InvalidURLError(
+                f"{self.where} has a parameter that the driver does not take: {self.message_of(error)}."
+            ) from self.fit_to_show(error)
         try:
             return self._set_up(raw)
         except BaseException:

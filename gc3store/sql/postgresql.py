@@ -153,6 +153,13 @@ class PostgreSQL(Backend):
 
     # Errors.
 
+    def fit_to_show(self, error: Exception) -> Exception | None:
+        """Return an error of the driver, and not with the connection, which shows the password."""
+        theirs = getattr(error, "orig", error)
+        if isinstance(theirs, psycopg.Error):
+            theirs._pgconn = None
+        return super().fit_to_show(error)
+
     def is_lost(self, connection: Any, error: Exception) -> bool:
         """Whether psycopg has given the connection up, or the server has said that it will go."""
         return connection.raw.closed or (_state(error) or "")[:4] in ("57P0", "0800")

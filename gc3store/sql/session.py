@@ -150,14 +150,14 @@ class SessionStore(RecordStore):
                 lost = self._backend.is_lost(connection, error)
                 collision = not lost and self._backend.is_collision(error)
                 if not lost and not collision:
-                    raise self._translate(error) from self._fit_to_show(error)
+                    raise self._translate(error) from self._backend.fit_to_show(error)
                 first = not session.kind or not session.used
                 self._give_up(session, lost=lost)
                 if not first:
-                    raise self._interrupted(error, lost=lost) from self._fit_to_show(error)
+                    raise self._interrupted(error, lost=lost) from self._backend.fit_to_show(error)
                 repeats += 1
                 if repeats > REPEATS:
-                    raise self._translate(error) from self._fit_to_show(error)
+                    raise self._translate(error) from self._backend.fit_to_show(error)
                 if collision:
                     time.sleep(random.uniform(0, 0.01 * repeats))
 
@@ -207,13 +207,9 @@ class SessionStore(RecordStore):
                     time.sleep(pause)
                     pause = min(1.0, 2 * pause)
                     continue
-                raise self._translate(error) from self._fit_to_show(error)
+                raise self._translate(error) from self._backend.fit_to_show(error)
             session.connected = True
             return session.connection
-
-    def _fit_to_show(self, error: Exception) -> Exception | None:
-        """Return an error of the driver, unless it quotes a secret."""
-        return None if self._backend.shows_secrets(error) else error
 
     def _translate(self, error: Exception) -> StoreError:
         return self._backend.translate(error, writing=self._session().kind == "step")
@@ -246,7 +242,7 @@ class SessionStore(RecordStore):
             if not self._backend.is_lost(session.connection, error):
                 translated = self._translate(error)
                 self._give_up(session, lost=False)
-                raise translated from self._fit_to_show(error)
+                raise translated from self._backend.fit_to_show(error)
             session.kind = ""
             session.close()
             self._find_out(error)
@@ -272,11 +268,11 @@ class SessionStore(RecordStore):
             raise OutcomeUnknownError(
                 f"The connection to {self._backend.where} broke during a commit, and could not be made again: it was "
                 f"saved or not. Try again with the same object: it will not be saved twice."
-            ) from self._fit_to_show(error)
+            ) from self._backend.fit_to_show(error)
         if not happened:
             raise StoreUnavailableError(
                 f"The connection to {self._backend.where} broke during a commit, and nothing was changed; try again."
-            ) from self._fit_to_show(error)
+            ) from self._backend.fit_to_show(error)
 
     def _rollback(self) -> None:
         session = self._session()

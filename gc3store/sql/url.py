@@ -43,6 +43,10 @@ def parse(text: str) -> tuple[URL, str | None]:
     >>> url.drivername, url.database, table
     ('mysql+pymysql', 'jobs', 'runs')
     """
+    if re.search("[\ud800-\udfff]", text):
+        raise InvalidURLError(
+            "This URL of a database has characters in it that are no text; rename what they name."
+        )
     table = None
     if match := _FRAGMENT.search(text):
         text, table = text[: match.start()], unquote(match[1])
@@ -53,6 +57,10 @@ def parse(text: str) -> tuple[URL, str | None]:
             "This is no database URL; write sqlite:///jobs.db or postgresql://user@host/database, "
             "with special characters in a password as %XX."
         ) from None
+    if "@" in (url.host or ""):
+        raise InvalidURLError(
+            "This URL of a database has more than one '@'; write %40 for one in a password."
+        )
     scheme, _, driver = url.drivername.lower().partition("+")
     wanted = _DRIVERS.get(scheme)
     if wanted is None:
@@ -60,6 +68,10 @@ def parse(text: str) -> tuple[URL, str | None]:
     if driver not in ("", wanted.partition("+")[2]):
         raise InvalidURLError(
             f"The driver {driver!r} is not used here: write {scheme}:// alone, or {wanted}://."
+        )
+    if scheme != "sqlite" and "#" in text.rpartition("@")[2]:
+        raise InvalidURLError(
+            "After '#' a URL of a database has table=NAME and nothing else; write it like this."
         )
     return url.set(drivername=wanted), table
 
