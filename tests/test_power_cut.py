@@ -12,7 +12,8 @@ import os
 import random
 import re
 import shutil
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 
 import pytest
 
@@ -24,6 +25,9 @@ from .disk import OPTIONS, Disk
 from .tracing import trace, wait_at
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+#: A directory, a database with a write-ahead log, and one of somebody else's with a rollback journal.
+KINDS = ("directory", "sqlite", "foreign")
 
 LARGE = bytes(range(256)) * 4200
 
@@ -127,7 +131,7 @@ def problem_of(folder, kind, before, after, highest):
                 assert found.get(id_) == after.get(id_), f"{id_} is {found.get(id_)}"
             for id_ in changed:
                 assert found.get(id_) in (before.get(id_), after.get(id_)), f"{id_} is {found.get(id_)}"
-            if kind == "sqlite":
+            if kind != "directory":
                 assert found in (before, after), "half of a step"
             id_ = store.save(Point("later"))
             assert number_of(id_) > highest, f"{id_} was given before"
@@ -145,6 +149,10 @@ def problems_of(cases):
 def run(folder, kind, *, durable=True, left_out=None, chances=3):
     """Work through the history once; return the states looked at, and the problems found."""
     folder.mkdir()
+    if kind == "foreign":
+        with closing(sqlite3.connect(folder / "objects.db")) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     disk = Disk(folder)
     gate = folder.parent / "gate"
     os.mkfifo(gate)
@@ -183,7 +191,7 @@ def run(folder, kind, *, durable=True, left_out=None, chances=3):
     return len(cases), [f"{label}: {what}" for label, what in zip(labels, found, strict=True) if what]
 
 
-@pytest.mark.parametrize("kind", ["directory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "chances", [1, pytest.param(30, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 )

@@ -177,7 +177,7 @@ class GC3PieTable(GC3PieRecords):
             )
             self._writer = engine.connect()
             if self._path is not None:
-                self._writer.exec_driver_sql(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+                self._writer.exec_driver_sql(f"PRAGMA synchronous={'EXTRA' if self.durable else 'NORMAL'}")
                 self._writer.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:

@@ -110,7 +110,9 @@ class SQLite(Backend):
         connection.execute("PRAGMA secure_delete=OFF")
         # A write-ahead log that a very large step made grow does not stay so large.
         connection.execute("PRAGMA journal_size_limit=67108864")
-        connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'NORMAL'}")
+        # More than FULL where there is a rollback journal: after a power cut, one whose removal is not on
+        # stable storage would be there again, and undo what was committed.
+        connection.execute(f"PRAGMA synchronous={'EXTRA' if self.durable else 'NORMAL'}")
         return connection
 
     def _must_not_be_touched(self) -> bool:
