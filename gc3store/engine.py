@@ -12,11 +12,7 @@ Data flow of a save: objects → drafts (one for each record to be written) →
 from __future__ import annotations
 
 import builtins
-import os
-import threading
-import time
 import warnings
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,54 +21,13 @@ from gc3store.calls import outside
 from gc3store.errors import DanglingReferenceWarning
 from gc3store.exporting import Exporting
 from gc3store.filling import Filling
+from gc3store.forking import register
 from gc3store.graph import components
 from gc3store.ids import check_id
 from gc3store.primitives import not_found
 from gc3store.progress import progress
 
 __all__ = ["RecordStore"]
-
-
-_stores: weakref.WeakSet[RecordStore] = weakref.WeakSet()
-
-
-#: How long a fork waits for other threads to end their steps, in seconds.
-_PATIENCE = 10.0
-
-_forking = threading.local()
-
-
-def _before_fork() -> None:
-    # SQLite keeps a table of locks in the process's memory. A child that inherits one of
-    # another thread's in it could never write, so none of them is in a step meanwhile.
-    # Not at any price, though: that thread may be waiting for what is being forked.
-    _forking.held = []
-    deadline = time.monotonic() + _PATIENCE
-    for store in list(_stores):
-        if store._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            _forking.held.append(store._lock)
-
-
-def _after_fork_in_parent() -> None:
-    for lock in _forking.held:
-        lock.release()
-    _forking.held = []
-
-
-def _after_fork_in_child() -> None:
-    _forking.held = []
-    for store in list(_stores):
-        store._lock = threading.RLock()
-        store._depth = 0
-        store._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
 
 
 class RecordStore(Exporting, Filling):
@@ -88,7 +43,7 @@ class RecordStore(Exporting, Filling):
         columns: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(url, read_only=read_only, durable=durable, trust=trust, columns=columns)
-        _stores.add(self)
+        register(self)
 
     def remove(self, id_: str, *, recursive: bool = False) -> None:
         """Delete the object with ID `id_`.

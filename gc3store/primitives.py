@@ -387,6 +387,15 @@ class Primitives(CheckedCalls, Store):
         """Read in a state that no other process changes meanwhile, where there is such a thing."""
         yield
 
+    # Around forks, see `gc3store.forking`.
+
+    def _is_at_work(self) -> bool:
+        """Whether another thread is within a call that a fork must not cut in two."""
+        return False
+
+    def _rest(self) -> None:
+        """Close what nobody uses; called before a fork, when no other thread is at work."""
+
     def _forked(self) -> None:
         """Forget what belongs to the parent process; called in the child."""
 

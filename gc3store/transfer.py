@@ -31,6 +31,7 @@ from gc3store.errors import (
     StoreWarning,
     UsageError,
 )
+from gc3store.forking import undisturbed
 from gc3store.graph import components, reaching
 from gc3store.ids import MAX_PREFIX, check_id, number_of
 from gc3store.primitives import Draft
@@ -380,6 +381,7 @@ class _Journal:
             )
             self._open(":memory:")
 
+    @undisturbed()
     def _open(self, path: str | os.PathLike[str]) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=1)
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -389,11 +391,13 @@ class _Journal:
         )
         self._connection.execute("COMMIT")
 
+    @undisturbed()
     def entries(self) -> dict[str, tuple[str, int]]:
         """Return, for each ID in the source, the ID in the target, and the revision that was copied."""
         rows = self._connection.execute("SELECT source, target, revision FROM done")
         return {source: (target, revision) for source, target, revision in rows}
 
+    @undisturbed()
     def note(self, entries: dict[str, tuple[str, int]]) -> None:
         """Add what is, or is about to be, in the target."""
         rows = [(source, target, revision) for source, (target, revision) in entries.items()]

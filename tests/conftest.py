@@ -101,13 +101,13 @@ def store(place):
 @pytest.fixture
 def no_leaked_descriptors():
     """Fail if a test leaves files open."""
-    before = _descriptors()
+    before = descriptors()
     yield
-    left = {k: v for k, v in _descriptors().items() if before.get(k) != v}
+    left = {k: v for k, v in descriptors().items() if before.get(k) != v}
     assert not left, f"left open: {left}"
 
 
-def _descriptors() -> dict[str, str]:
+def descriptors() -> dict[str, str]:
     found = {}
     for name in os.listdir("/proc/self/fd"):
         try:

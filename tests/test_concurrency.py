@@ -19,6 +19,8 @@ from gc3store import ConflictError, ObjectNotFoundError, make_store
 from gc3store.ids import number_of
 from gc3store.testing import FreshProcess, Node, Point, in_fresh_process
 
+from .conftest import descriptors
+
 WORKERS = 3
 
 
@@ -221,7 +223,7 @@ def test_many_threads_on_one_store_object(store):
     assert set(given) <= set(store.list())
 
 
-def test_threads_that_end_leave_no_descriptors_open(place):
+def test_threads_that_end_leave_nodescriptors_open(place):
     store = place.open()
     id_ = store.save(Point(1))
 
@@ -238,7 +240,7 @@ def test_threads_that_end_leave_no_descriptors_open(place):
     assert len(os.listdir("/proc/self/fd")) <= before + 3
 
 
-def test_closing_leaves_no_descriptors_open(place, no_leaked_descriptors):
+def test_closing_leaves_nodescriptors_open(place, no_leaked_descriptors):
     for _ in range(3):
         with place.open() as store:
             ids = [store.save(Point(1)), store.save(os.urandom(3_000_000)), store.save(Node(1, Node(2)))]
@@ -321,6 +323,71 @@ def test_forks_in_the_middle_of_use(place):
     ids = store.list()
     assert len(ids) == len(set(ids))
     assert sum(isinstance(obj, dict) for obj in store.load_many(ids)) == 12
+
+
+def test_forks_while_threads_do_nothing_but_read(place):
+    """A child that inherits a lock of SQLite's own, held for a moment within a read, would wait forever."""
+    store = place.open(durable=False)
+    ids = store.save_many([[i] for i in range(50)])
+    stop = threading.Event()
+
+    def reading(look):
+        while not stop.is_set():
+            look()
+
+    looks = [
+        lambda: store.load(ids[7]),
+        lambda: store.list(order="-size"),
+        lambda: next(store.records()),
+        lambda: store.describe(ids[3]),
+        lambda: store.count(),
+    ]
+    threads = [threading.Thread(target=reading, args=(look,)) for look in looks]
+    for thread in threads:
+        thread.start()
+
+    def child():
+        assert store.load(ids[9]) == [9]
+        assert store.load(store.save("child")) == "child"
+
+    statuses = []
+    try:
+        for _ in range(25):
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(_forking(child), 0)[1]))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert statuses == [0] * 25
+    assert len(store) == 75
+
+
+def test_a_fork_leaves_idle_connections_to_nobody(tmp_path):
+    """SQLite takes a file that its process has open for locked as it was, also where it was forked since."""
+    path = str(tmp_path / "jobs.db")
+    store = make_store(f"sqlite:///{path}")
+    store.save_many([[i] for i in range(3000)])
+    thread = threading.Thread(target=store.list)
+    thread.start()
+    thread.join()
+
+    def opened():
+        return [name for name in descriptors().values() if name.startswith(path)]
+
+    assert opened()
+
+    def child():
+        assert not opened()
+        assert store.load("list.1") == [0]
+        assert opened()
+
+    assert os.waitstatus_to_exitcode(os.waitpid(_forking(child), 0)[1]) == 0
+    assert not opened()
+    records = store.records()
+    assert next(records).id == "list.1"
+    pid = _forking(lambda: store.load("list.1"))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(list(records)) == 2999  # what was begun goes on
 
 
 def test_a_fork_within_a_transaction(place):

@@ -26,6 +26,7 @@ from typing import Any
 import xxhash
 
 from gc3store.catalogue import record_from_entry
+from gc3store.forking import undisturbed
 from gc3store.ids import number_of
 from gc3store.progress import progress
 from gc3store.record import Record
@@ -239,6 +240,7 @@ class CatalogueIndex(ABC):
         digest = xxhash.xxh3_64_hexdigest(self._place.encode("utf-8", "surrogateescape"))
         return str(user_cache_path("gc3store") / f"directory-{digest}.db")
 
+    @undisturbed()
     def _load_cache(self) -> None:
         path = self._cache_path()
         if not os.path.exists(path):
@@ -261,6 +263,7 @@ class CatalogueIndex(ABC):
             with suppress(OSError):
                 os.unlink(path)
 
+    @undisturbed()
     def _save_cache(self, changed: set[str]) -> None:
         path = self._cache_path()
         try:

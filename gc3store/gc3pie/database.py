@@ -17,6 +17,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from gc3store.forking import undisturbed
 from gc3store.sql.sqlite import needs_rollback
 from gc3store.sql.url import parse
 
@@ -26,6 +27,7 @@ __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sq
 OWN: Final = ("id", "data", "state")
 
 
+@undisturbed()
 def is_gc3pie_table(url: URL, name: str | None = None, *, read_only: bool = True) -> bool:
     """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
 

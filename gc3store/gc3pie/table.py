@@ -31,6 +31,7 @@ from gc3store.catalogue import columns_from_entry
 from gc3store.columns import Function, entry_of, merged, plain
 from gc3store.errors import OptionError, SaveError
 from gc3store.filesystem.index import CatalogueIndex
+from gc3store.forking import undisturbed
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords, NoPickle
@@ -162,7 +163,7 @@ class GC3PieTable(GC3PieRecords):
         if self._writer is not None:  # within a step: what it has written shows
             yield self._writer
             return
-        with self._translated():
+        with self._translated(), undisturbed():
             if self._path is None:
                 with self._engine.connect() as connection:
                     yield connection

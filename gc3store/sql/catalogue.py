@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gc3store.catalogue import from_microseconds, record_from_entry
@@ -38,7 +38,7 @@ class SqlCatalogue(SqlReading):
             return {}
         wanted = set(ids)
         numbers = self._backend.numbers([number_of(id_) for id_ in ids])
-        rows = self._execute(self._statements.revisions, (numbers,)).fetchall()
+        rows = self._execute(self._statements.revisions, (numbers,))
         return {row[0]: row[1] for row in rows if row[0] in wanted}
 
     def _closure(
@@ -47,10 +47,10 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return {}, {}, {}
         numbers = self._backend.numbers([number_of(id_) for id_ in roots])
-        edges = self._execute(self._statements.closure_edges, (numbers,)).fetchall()
+        edges = self._execute(self._statements.closure_edges, (numbers,))
         nodes = self._execute(
             self._statements.closure_whole if whole else self._statements.closure_nodes, (numbers,)
-        ).fetchall()
+        )
         ids = {row[0]: row[1] for row in nodes}
         wanted = set(roots)
         known = {number_of(id_) for id_ in roots}
@@ -86,14 +86,15 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return None
         number = number_of(id_)
-        row = self._execute(self._statements.describe, (number,)).fetchone()
-        if row is None or row[0] != id_:
+        rows = self._execute(self._statements.describe, (number,))
+        if not rows or rows[0][0] != id_:
             return None
+        row = rows[0]
         id_, name, cls, state, tags, size, created, modified, revision = row[:9]
         flags, checksum, preview, origin, environment, columns = row[9:15]
         references: builtins.list[str] = []
         if flags is not None and flags & REFERS:
-            rows = self._execute(self._statements.references, (number,)).fetchall()
+            rows = self._execute(self._statements.references, (number,))
             references = [_target(target, target_id) for target, target_id in rows]
         text = self._backend.text
         entry = {
@@ -136,20 +137,23 @@ class SqlCatalogue(SqlReading):
         """Return the few rows that a statement finds, or found before if the database has not changed."""
 
         def find() -> builtins.list[tuple[Any, ...]]:
-            rows: builtins.list[tuple[Any, ...]] = self._execute(text, values).fetchall()
-            return rows
+            return self._execute(text, values)
 
         answers = self._answers()
         return find() if answers is None else answers.of((text, repr(values)), find)
 
-    def _rows(self, query: Query, fields: Sequence[str]) -> Iterable[tuple[Any, ...]]:
-        """Return `fields` of the entries that are asked for."""
+    def _rows(
+        self,
+        query: Query,
+        fields: Sequence[str],
+        fetch: Callable[[str, builtins.list[Any]], Iterable[tuple[Any, ...]]],
+    ) -> Iterable[tuple[Any, ...]]:
+        r"""Return `fields` of the entries that are asked for, `fetch`\ ed by a statement or from what is known."""
         if query.limit is not None and query.limit <= _WINDOW and (query.order or query.offset > FAR):
             rows = self._window(query, fields)
             if rows is not None:
                 return rows
-        found: Iterable[tuple[Any, ...]] = self._execute(*self._select(query).rows(fields))
-        return found
+        return fetch(*self._select(query).rows(fields))
 
     def _window(self, query: Query, fields: Sequence[str]) -> builtins.list[tuple[Any, ...]] | None:
         """Return rows of a part of an order that is known, if one is and the database has not changed."""
@@ -157,12 +161,12 @@ class SqlCatalogue(SqlReading):
         if answers is None:
             return None
         text, values = self._select(query.but(offset=0, limit=None)).rows(("number",))
-        numbers = answers.of((text, repr(values)), lambda: numbers_of(self._execute(text, values)), least=2)
+        numbers = answers.of((text, repr(values)), lambda: numbers_of(self._stream(text, values)), least=2)
         if numbers is None:
             return None
         wanted = numbers[query.offset : query.offset + (query.limit or 0)].tolist()
         select = CatalogueSelect(self._statements.schema, self._backend, Query(), wanted)
-        found = self._execute(*select.rows(("number", *fields))).fetchall()
+        found = self._execute(*select.rows(("number", *fields)))
         rows = {row[0]: row[1:] for row in found}
         if len(rows) < len(wanted) or self._answers() is not answers:
             return None
@@ -172,7 +176,7 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return
         names = self.columns
-        rows = self._rows(query, (*RECORD, "columns") if names else RECORD)
+        rows = self._rows(query, (*RECORD, "columns") if names else RECORD, self._stream)
         text = self._backend.text
         try:
             for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
@@ -194,7 +198,7 @@ class SqlCatalogue(SqlReading):
     def _ids(self, query: Query) -> builtins.list[str]:
         if self.uuid is None:
             return []
-        return [row[0] for row in self._rows(query, ("id",))]
+        return [row[0] for row in self._rows(query, ("id",), self._execute)]
 
     def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
         if self.uuid is None:
@@ -203,7 +207,7 @@ class SqlCatalogue(SqlReading):
         user = [name for name in names if name not in FIELDS]
         if user:
             fields.append("columns")
-        rows = self._rows(query, fields)
+        rows = self._rows(query, fields, self._execute)
         columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
         found = dict(zip(fields, columns, strict=True))
         if user:

@@ -25,17 +25,17 @@ class SqlReading(SqlWriting):
     def _fetch(self, id_: str) -> Stored:
         if self._uuid is None and self.uuid is None:
             raise not_found(id_)
-        row = self._execute(self._statements.read_one, (number_of(id_),)).fetchone()
-        if row is None or row[0] != id_:
+        rows = self._execute(self._statements.read_one, (number_of(id_),))
+        if not rows or rows[0][0] != id_:
             raise not_found(id_)
-        return self._stored(row)
+        return self._stored(rows[0])
 
     def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
         if not ids or self.uuid is None:
             return
         numbers = self._backend.numbers([number_of(id_) for id_ in ids])
         wanted = set(ids)
-        for row in self._execute(self._statements.read_many, (numbers,)).fetchall():
+        for row in self._execute(self._statements.read_many, (numbers,)):
             if row[0] in wanted:
                 yield self._stored(row)
 

@@ -25,6 +25,8 @@ from urllib.parse import quote
 
 import xxhash
 
+from gc3store.forking import undisturbed
+
 __all__ = ["SearchIndex"]
 
 #: Stores that gave out fewer numbers are searched quickly enough without.
@@ -78,6 +80,7 @@ class SearchIndex:
         self._working: Any = None  # the connection of that thread
         self._closed = False
 
+    @undisturbed()
     def candidates(self, words: Iterable[str]) -> list[int] | None:
         """Return the numbers of all entries that may contain all `words`.
 
@@ -105,6 +108,7 @@ class SearchIndex:
                 return None
         return None if len(found) > MOST else [row[0] for row in found]
 
+    @undisturbed()
     def prepare(self) -> None:
         """Bring the index up to date in the background, if it is not and that is worthwhile."""
         with self._lock:
@@ -132,12 +136,22 @@ class SearchIndex:
         if thread is not None:
             thread.join()
 
+    def interrupt(self) -> None:
+        """Cut short what is going on; it begins anew when the index is needed again."""
+        with self._lock:
+            if self._working is not None:
+                self._working.interrupt()
+
+    def rest(self) -> None:
+        """Close what is open; it is opened again when needed."""
+        with self._lock:
+            self._disconnect()
+
     def close(self) -> None:
         """Stop what is going on, and let the index be."""
         with self._lock:
             self._closed = True
-            if self._working is not None:
-                self._working.interrupt()
+        self.interrupt()
         self.wait()
         with self._lock:
             self._disconnect()
@@ -181,6 +195,7 @@ class SearchIndex:
         )
         self._thread.start()
 
+    @undisturbed()
     def _work(self, version: Any) -> None:
         path = self.path()
         try:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from gc3store.engine import RecordStore
 from gc3store.errors import ClosedStoreError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from gc3store.forking import is_pending, undisturbed, wait
 from gc3store.sql.backend import Backend
 
 __all__ = ["Session", "SessionStore"]
@@ -28,6 +29,8 @@ T = TypeVar("T")
 #: How long a server that was there before is waited for, in seconds; less if the
 #: store's timeout is shorter.
 RECONNECT = 10.0
+#: Rows that are taken from a cursor at a time.
+_PART = 1000
 #: How often a step that others got in the way of is repeated.
 REPEATS = 20
 
@@ -47,9 +50,13 @@ class Session:
         but is in the middle of nothing, and whoever uses it next starts on a new connection.
     used : bool
         Whether something was done in that transaction.
+    inside : bool
+        Whether its thread is within a call of the driver.
+    open : int
+        How many cursors wait for their next rows to be asked for.
     """
 
-    __slots__ = ("__weakref__", "begun", "connected", "connection", "kind", "pid", "used")
+    __slots__ = ("__weakref__", "begun", "connected", "connection", "inside", "kind", "open", "pid", "used")
 
     def __init__(self) -> None:
         self.connection: Any = None
@@ -57,6 +64,8 @@ class Session:
         self.kind = ""
         self.begun = False
         self.used = False
+        self.inside = False
+        self.open = 0
         self.pid = os.getpid()
 
     def close(self) -> None:
@@ -64,7 +73,7 @@ class Session:
         connection, self.connection = self.connection, None
         self.begun = self.used = False
         if connection is not None and self.pid == os.getpid():
-            with suppress(Exception):
+            with suppress(Exception), undisturbed():
                 connection.close()
 
     def __del__(self) -> None:
@@ -109,6 +118,15 @@ class SessionStore(RecordStore):
         with self._lock:
             self._disconnect()
 
+    def _is_at_work(self) -> bool:
+        mine = getattr(self._local, "session", None)
+        return any(session.inside for session in list(self._sessions) if session is not mine)
+
+    def _rest(self) -> None:
+        for session in list(self._sessions):
+            if not (session.inside or session.open or session.kind):
+                session.close()
+
     def _forked(self) -> None:
         # The parent's connections are neither used nor closed here, and must not be
         # collected either, since that would close them.
@@ -131,6 +149,22 @@ class SessionStore(RecordStore):
         before anything was done.
         """
         session = self._session()
+        self._enter(session)
+        try:
+            return self._work(session, work)
+        finally:
+            session.inside = False
+
+    @staticmethod
+    def _enter(session: Session) -> None:
+        """Say that this thread is within a call of the driver, but not before a fork that is pending."""
+        session.inside = True
+        if is_pending() and not session.kind:  # a step is waited for
+            session.inside = False
+            wait()
+            session.inside = True
+
+    def _work(self, session: Session, work: Callable[[Any], T]) -> T:
         if self._backend.frozen is not None:
             self._forget_outdated()
         repeats = 0
@@ -172,15 +206,32 @@ class SessionStore(RecordStore):
             session.begun = False
             raise
 
-    def _execute(self, text: str, values: Sequence[Any] = ()) -> Any:
-        """Return a cursor on what a statement finds; as `_run` otherwise."""
+    def _execute(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that a statement finds; as `_run` otherwise."""
         try:
             session = self._local.session
             if session.begun == bool(session.kind) and self._backend.frozen is None:
-                return session.connection.execute(text, values)
+                session.inside = True
+                try:
+                    if session.kind or not is_pending():
+                        rows: list[Any] = session.connection.execute(text, values).fetchall()
+                        return rows
+                finally:
+                    session.inside = False
         except (AttributeError, self._backend.error):
             pass  # there is no connection yet, or the statement failed: the long way round
-        return self._run(lambda connection: connection.execute(text, values))
+        return self._run(lambda connection: list(connection.execute(text, values).fetchall()))
+
+    def _stream(self, text: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows that a statement finds, a part at a time."""
+        cursor = self._run(lambda connection: connection.execute(text, values))
+        session = self._session()
+        session.open += 1
+        try:
+            while rows := self._run(lambda _: cursor.fetchmany(_PART)):
+                yield from rows
+        finally:
+            session.open -= 1
 
     def _give_up(self, session: Session, *, lost: bool) -> None:
         """Forget a transaction that the database has undone."""

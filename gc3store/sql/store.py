@@ -122,6 +122,16 @@ class SqlStore(SqlCatalogue):
             self._search.close()
         super().close()
 
+    def _is_at_work(self) -> bool:
+        if self._search is not None:
+            self._search.interrupt()
+        return super()._is_at_work()
+
+    def _rest(self) -> None:
+        super()._rest()
+        if self._search is not None:
+            self._search.rest()
+
     def _forked(self) -> None:
         super()._forked()
         self._inherited.append(self._search)
@@ -172,7 +182,7 @@ class SqlStore(SqlCatalogue):
             if row[1] > VERSION:
                 self.read_only = True
                 self._newer = row[1]
-            self._learn_columns(dict(self._execute(self._statements.columns).fetchall()))
+            self._learn_columns(dict(self._execute(self._statements.columns)))
 
     _newer: int | None = None
 
