@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.calls import outside
 from gc3store.errors import InvalidQueryError, MissingDependencyError, StoreError, StoreWarning
+from gc3store.inspection.display import clean
 from gc3store.memory import MANY, many_objects
 from gc3store.paths import MISSING, parse
 from gc3store.record import FIELDS, Query, human_size
@@ -131,24 +132,34 @@ def _column(name: str, values: list[Any]) -> Any:
 
 def summary_html(store: Looking) -> str:
     """Return what a notebook shows of a store: how many of what, how big, where."""
+    from gc3store.inspection.notebook import styled
+
+    head = f'<bdi class="n">{escape(type(store).__name__)}</bdi>'
+    where = f'<bdi class="d f">{escape(clean(store.url or "", 500))}</bdi>'
     try:
         data = store._columns(Query(), ["cls", "size"])
     except StoreError as error:
-        return f"<code>{escape(repr(store))}</code><br>{escape(str(error))}"
-    head = f"<b>{escape(type(store).__name__)}</b> <code>{escape(store.url or '')}</code>"
+        return styled(
+            f'<div class="r">{head} {where}</div><div class="x">{escape(clean(str(error), 1000))}</div>'
+        )
     classes, sizes = Counter(data["cls"]), Counter[str]()
     for cls, size in zip(data["cls"], data["size"], strict=True):
         sizes[cls] += size
     total = classes.total()
     if not total:
-        return f"{head}<br>empty: <code>store.save(obj)</code> puts an object in"
+        empty = "empty: <code>store.save(obj)</code> puts an object in"
+        return styled(f'<div class="r">{head} {where}</div><div class="x">{empty}</div>')
+    count = f"{total:,} object{'s' if total > 1 else ''}, {human_size(sizes.total())}"
     rows = "".join(
-        f"<tr><td style='text-align:left'>{escape(cls)}</td><td>{count:,}</td>"
-        f"<td>{human_size(sizes[cls])}</td></tr>"
+        f'<tr><td><bdi>{escape(clean(cls))}</bdi></td><td class="num">{count:,}</td>'
+        f'<td class="num">{human_size(sizes[cls])}</td></tr>'
         for cls, count in classes.most_common(10)
     )
-    more = f"<tr><td>... {len(classes) - 10} more classes</td></tr>" if len(classes) > 10 else ""
-    return (
-        f"{head}<br>{total:,} object{'s' if total > 1 else ''}, {human_size(sizes.total())}"
-        f"<table><tr><th style='text-align:left'>class</th><th>objects</th><th>size</th></tr>{rows}{more}</table>"
+    more = f'<div class="m">… and {len(classes) - 10:,} more classes</div>' if len(classes) > 10 else ""
+    heads = "".join(
+        f'<th scope="col"{name}</th>' for name in (">class", ' class="num">objects', ' class="num">size')
+    )
+    return styled(
+        f'<div class="r">{head} <bdi class="d f">{count}</bdi> {where}</div>'
+        f'<div class="x"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}</div>'
     )

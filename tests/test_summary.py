@@ -8,7 +8,7 @@ from gc3store.testing import Node
 
 
 def cells(html):
-    return re.findall(r"<td[^>]*>([^<]*)</td>", html)
+    return re.findall(r"<td[^>]*>(?:<bdi>)?([^<]*)(?:</bdi>)?</td>", html)
 
 
 def test_how_many_of_what_and_how_big(store):
@@ -29,4 +29,4 @@ def test_only_the_ten_most_frequent_classes(store):
     html = store._repr_html_()
     assert cells(html)[0] == "somewhere.Kind12"
     assert "somewhere.Kind2" not in cells(html)
-    assert "... 3 more classes" in html
+    assert "… and 3 more classes" in html

@@ -14,8 +14,9 @@ from gc3store.errors import InspectionError
 from gc3store.inspection.arrays import Array
 from gc3store.inspection.columns import Column, Frame, Index
 from gc3store.inspection.compare import Difference, differences, same
-from gc3store.inspection.display import html, text
+from gc3store.inspection.display import text
 from gc3store.inspection.dtypes import DType
+from gc3store.inspection.notebook import html
 from gc3store.inspection.stream import run, transcribe
 from gc3store.inspection.summary import Summary, summary
 from gc3store.inspection.tree import Reader

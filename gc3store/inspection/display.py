@@ -1,8 +1,8 @@
-"""Inert values as text and as HTML: capped, escaped, and finished in bounded time.
+"""Inert values as text: capped, and finished in bounded time.
 
 Whatever the value, no more than a few thousand nodes are visited and a few thousand
-characters written; what is left out is said. Nothing of what is shown can act in a page:
-every text is escaped, and control characters are shown as escapes.
+characters written; what is left out is said. Control characters are shown as escapes. As HTML,
+values are shown by `gc3store.inspection.notebook`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from html import escape
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Final
@@ -31,7 +30,7 @@ from gc3store.inspection.values import (
     state_parts,
 )
 
-__all__ = ["html", "text"]
+__all__ = ["brackets", "clean", "entries", "leaf", "text"]
 
 _MAX_TEXT: Final = 4000
 _TIMES: Final = " \N{MULTIPLICATION SIGN} "
@@ -86,31 +85,32 @@ def leaf(value: Any) -> str:
         # Decimal digits of a huge number take quadratic time, and Python refuses them.
         return str(int(value)) if value.bit_length() < 1000 else f"an integer of {value.bit_length():,} bits"
     if isinstance(value, Name):
-        return f"<{_clean(value.path)}>"
+        return f"<{clean(value.path)}>"
     if isinstance(value, Reference):
-        return f"→ {_clean(value.id)}"
+        return f"→ {clean(value.id)}"
     if isinstance(value, Array):
-        return f"array {_TIMES.join(map(str, value.shape)) or 'of one'} {_clean(str(value.dtype))}"
+        return f"array {_TIMES.join(map(str, value.shape)) or 'of one'} {clean(str(value.dtype))}"
     if isinstance(value, Frame):
         rows, columns = value.shape
         return f"DataFrame {rows:,}{_TIMES}{columns:,}"
     if isinstance(value, Column):
-        return f"{'Index' if isinstance(value, Index) else 'Series'} of {len(value):,} {_clean(value.dtype)}"
+        return f"{'Index' if isinstance(value, Index) else 'Series'} of {len(value):,} {clean(value.dtype)}"
     if isinstance(value, Decimal):
         shown = str(value) if value.adjusted() < 10_000 or not value.is_finite() else "a huge number"
         return f"Decimal({_quoted(shown)})"
     if isinstance(value, DType):
-        return f"dtype {_clean(str(value))}"
+        return f"dtype {clean(str(value))}"
     if isinstance(value, (*_DATES, float, bool, complex)) or value is None:
-        return _clean(repr(value))
+        return clean(repr(value))
     try:
-        return _clean(repr(value))
+        return clean(repr(value))
     except Exception:  # noqa: BLE001 - numbers may refuse to be written
         return f"<{type(value).__name__}>"
 
 
-def _clean(shown: str) -> str:
-    shown = shown if len(shown) <= _MAX_LINE else shown[: _MAX_LINE - 1] + "…"
+def clean(shown: str, limit: int = _MAX_LINE) -> str:
+    """Return a text of at most so many characters, and escapes in place of those that cannot be seen."""
+    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return shown if shown.isprintable() else repr(shown)[1:-1]
 
 
@@ -121,7 +121,7 @@ def _quoted(value: str) -> str:
 
 
 def _write(writer: _Writer, value: Any, depth: int, open_: set[int]) -> None:
-    shape = _brackets(value)
+    shape = brackets(value)
     if shape is None:
         writer.put(leaf(value))
         return
@@ -132,7 +132,7 @@ def _write(writer: _Writer, value: Any, depth: int, open_: set[int]) -> None:
     open_.add(id(value))
     writer.put(start)
     first = True
-    for label, child, is_key in _entries(value):
+    for label, child, is_key in entries(value):
         if not first:
             writer.put(
                 " " if isinstance(value, Inert) and not is_key and label and not parts(value).args else ", "
@@ -142,7 +142,7 @@ def _write(writer: _Writer, value: Any, depth: int, open_: set[int]) -> None:
             _write(writer, label, depth + 1, open_)
             writer.put(": ")
         elif label:
-            writer.put(f"{_clean(label)}=")
+            writer.put(f"{clean(label)}=")
         _write(writer, child, depth + 1, open_)
     if isinstance(value, tuple) and len(value) == 1:
         writer.put(",")
@@ -158,22 +158,22 @@ _NAMED: Final[dict[type, tuple[str, str]]] = {
 }
 
 
-def _brackets(value: Any) -> tuple[str, str] | None:
+def brackets(value: Any) -> tuple[str, str] | None:
     """Return what stands around a value with content; `None` where it has none."""
     if isinstance(value, Inert):
         known = parts(value)
         named = defined(value)
         if named is not None:
-            return f"<{_clean(named.path)} defined by ", ">"
-        name = _clean(class_path(value) or "object")
+            return f"<{clean(named.path)} defined by ", ">"
+        name = clean(class_path(value) or "object")
         if known.function:
             return f"{name}(", ")"
         return f"<{name}" + (" " if _has_content(value) else ""), ">"
     if isinstance(value, Dict) and value.factory is not None:
         return f"defaultdict({leaf(value.factory)}, {{", "})"
-    for kind, brackets in _NAMED.items():
+    for kind, around in _NAMED.items():
         if isinstance(value, kind):
-            return brackets
+            return around
     if isinstance(value, list):
         return "[", "]"
     if isinstance(value, tuple):
@@ -198,7 +198,7 @@ def _has_content(value: Inert) -> bool:
     return bool(known.args or known.states or known.items or known.pairs or known.kwargs)
 
 
-def _entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
+def entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
     """Yield what is in a value: a label or a key, the content, and whether it is a key."""
     if isinstance(value, Inert):
         known = parts(value)
@@ -232,78 +232,3 @@ def _entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
         yield from (("", child, False) for child in islice(value.flat(), 1000))
     else:
         yield from (("", child, False) for child in value)
-
-
-# HTML.
-
-_STYLE: Final = (
-    "<style>.gc3-inert{font-family:var(--jp-code-font-family,monospace);font-size:12px;line-height:1.5}"
-    ".gc3-inert details{margin-left:1.2em}.gc3-inert details>summary{margin-left:-1.2em;cursor:pointer}"
-    ".gc3-inert div{margin-left:1.2em}.gc3-inert .k{color:var(--jp-info-color0,#1a5fb4)}"
-    ".gc3-inert .t{opacity:.65}.gc3-inert table{margin:.3em 0 .3em 1.2em}</style>"
-)
-_MAX_NODES: Final = 1500
-_MAX_ENTRIES: Final = 60
-_ROWS: Final = 5
-_COLUMNS: Final = 12
-
-
-def html(value: Any) -> str:
-    """Return a value as a tree to unfold, capped and escaped."""
-    budget = [_MAX_NODES]
-    return f'{_STYLE}<div class="gc3-inert">{_tree("", value, 0, budget, set())}</div>'
-
-
-def _tree(label: str, value: Any, depth: int, budget: list[int], open_: set[int]) -> str:
-    budget[0] -= 1
-    head = f'<span class="k">{escape(_clean(label))}</span> ' if label else ""
-    if isinstance(value, Frame):
-        opened = "" if depth else " open"
-        return f"<details{opened}><summary>{head}{escape(leaf(value))}</summary>{_table(value)}</details>"
-    shape = _brackets(value)
-    if shape is None or isinstance(value, (Array, Column)):
-        return f"<div>{head}{escape(text(value, limit=400))}</div>"
-    if id(value) in open_:
-        return f"<div>{head}…, which contains this</div>"
-    summary = f"{head}{escape(_summary(value))}"
-    if depth >= _MAX_DEPTH or budget[0] <= 0:
-        return f"<div>{summary} …</div>"
-    open_.add(id(value))
-    rows = []
-    entries = _entries(value)
-    for key, child, is_key in islice(entries, _MAX_ENTRIES):
-        if budget[0] <= 0:
-            rows.append("<div>…</div>")
-            break
-        name = text(key, limit=80) if is_key else str(key)
-        rows.append(_tree(name, child, depth + 1, budget, open_))
-    else:
-        if next(entries, None) is not None:
-            rows.append("<div>… and more</div>")
-    open_.discard(id(value))
-    if not rows:
-        return f"<div>{summary}</div>"
-    return f"<details{' open' if depth == 0 else ''}><summary>{summary}</summary>{''.join(rows)}</details>"
-
-
-def _summary(value: Any) -> str:
-    if isinstance(value, Inert):
-        name = class_path(value) or "object"
-        return _clean(f"{name}(…)" if parts(value).function else name)
-    kind = class_path(value).rpartition(".")[2]
-    count = len(vars(value)) if isinstance(value, SimpleNamespace) else len(value)
-    return f"{kind} of {count:,}: {text(value, limit=60)}"
-
-
-def _table(frame: Frame) -> str:
-    count = min(frame.shape[1], _COLUMNS)
-    columns = [frame.column(i) for i in range(count)]
-    more = "<th>…</th>" if frame.shape[1] > count else ""
-    head = "".join(
-        f"<th>{escape(text(c.name, limit=40))}<br><i>{escape(_clean(c.dtype))}</i></th>" for c in columns
-    )
-    rows = []
-    for i in range(min(frame.shape[0], _ROWS)):
-        cells = "".join(f"<td>{escape(text(c[i], limit=60))}</td>" for c in columns)
-        rows.append(f"<tr><th>{escape(text(frame.index[i], limit=40))}</th>{cells}</tr>")
-    return f"<table><tr><th></th>{head}{more}</tr>{''.join(rows)}</table>"

@@ -35,7 +35,7 @@ from typing import Any, Final
 from gc3store.inspection.values import Inert, Reference, attributes, class_path
 from gc3store.paths import MISSING, Path, evaluate
 
-__all__ = ["JOB_RUN", "PARENTS", "RETURNCODE", "Job", "columns_of", "derived", "is_job"]
+__all__ = ["JOB_RUN", "PARENTS", "RETURNCODE", "Job", "columns_of", "derived", "is_job", "span"]
 
 #: What a column is called that is not read out of a job, but out of those that refer to it.
 PARENTS: Final = "job.parents"
@@ -256,3 +256,21 @@ def derived(look: Callable[[str], Any], path: Path) -> Any:
 
 def _number(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def span(seconds: float) -> str:
+    """Return a time span as people write it.
+
+    >>> span(3.14159), span(75), span(90_061)
+    ('3.1 s', '1 min 15 s', '1 d 1 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
+    left, parts = round(seconds), []
+    for unit, length in units:
+        n, left = divmod(left, length)
+        parts.append((n, unit))
+    while parts[0][0] == 0:
+        del parts[0]
+    return " ".join(f"{n} {unit}" for n, unit in parts[:2] if n)

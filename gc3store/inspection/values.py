@@ -53,7 +53,7 @@ class _Shown:
         return text(self)
 
     def _repr_html_(self) -> str:
-        from gc3store.inspection.display import html
+        from gc3store.inspection.notebook import html
 
         return html(self)
 

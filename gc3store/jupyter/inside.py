@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gc3store.inspection.jobs import Job, is_job
+from gc3store.inspection.jobs import Job, is_job, span
 from gc3store.inspection.values import Inert, attributes
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def facts(store: Store, id_: str, value: Any) -> Iterator[tuple[str, str]]:
         ("Submitted", job.submitted),
         ("Started", job.started),
         ("Ended", job.ended),
-        ("Duration", None if job.duration is None else _seconds(job.duration)),
-        ("In states", ", ".join(f"{state} {_seconds(s)}" for state, s in job.durations.items())),
+        ("Duration", None if job.duration is None else span(job.duration)),
+        ("In states", ", ".join(f"{state} {span(s)}" for state, s in job.durations.items())),
         ("Children", _ids(job.children)),
         ("Parents", _ids(store.referrers(id_)) if store.offers("referrers") else None),
     ]
@@ -77,21 +77,3 @@ def _short(value: Any, width: int) -> str:
 def _ids(ids: list[str], most: int = 10) -> str:
     more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
     return ", ".join(ids[:most]) + more
-
-
-def _seconds(seconds: float) -> str:
-    """Return a time span as people write it.
-
-    >>> _seconds(3.14159), _seconds(75), _seconds(90_061)
-    ('3.1 s', '1 min 15 s', '1 d 1 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
-    left, parts = round(seconds), []
-    for unit, length in units:
-        n, left = divmod(left, length)
-        parts.append((n, unit))
-    while parts[0][0] == 0:
-        del parts[0]
-    return " ".join(f"{n} {unit}" for n, unit in parts[:2] if n)
