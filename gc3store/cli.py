@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import gc3store
@@ -28,6 +29,7 @@ from gc3store.errors import (
 )
 from gc3store.progress import progress, without_bars
 from gc3store.record import Query, Record, human_size
+from gc3store.recordfile import unpack_head
 from gc3store.registry import make_store
 from gc3store.transfer import copy
 
@@ -228,26 +230,43 @@ def _export(options: argparse.Namespace) -> int:
     if options.output == "-":
         if len(ids) > 1:
             raise UsageError("Only one object fits into standard output; name a directory with -o.")
-        for piece in store.export_pieces(ids[0]):
-            sys.stdout.buffer.write(piece)
-        return 0
+        pieces, reason = _exported(store, ids[0])
+        sys.stdout.buffer.writelines(pieces)
+        return _damaged([reason] if reason else [])
     os.makedirs(options.output, exist_ok=True)
-    written = []
+    written, reasons = [], []
     for id_ in progress(ids, "exporting"):
         path = os.path.join(options.output, f"{id_}.gc3export")
         with open(path, "xb") as file:  # never over a file that is there
             try:
-                file.writelines(store.export_pieces(id_))
+                pieces, reason = _exported(store, id_)
+                file.writelines(pieces)
             except BaseException:
                 os.unlink(path)  # half of an object is worse than none
                 raise
             size = file.tell()
+        reasons += [reason] if reason else []
         written.append({"id": id_, "file": path, "size": size})
     if options.json:
         _print_json_list(written)
     else:
         print("\n".join(str(entry["file"]) for entry in written))
-    return 0
+    return _damaged(reasons)
+
+
+def _exported(store: RecordStore, id_: str) -> tuple[Iterator[bytes | memoryview], str | None]:
+    """Return an exported record, and why it is damaged if it is."""
+    pieces = store.export_pieces(id_)
+    head = next(pieces)
+    error = unpack_head(head).entry().get("error")
+    return chain([head], pieces), error and f"{id_} was exported as it is ({error})"
+
+
+def _damaged(reasons: Sequence[str]) -> int:
+    if reasons:
+        more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        _say(f"{reasons[0]}{more}")
+    return 1 if reasons else 0
 
 
 def _verify(options: argparse.Namespace) -> int:

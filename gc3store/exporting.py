@@ -1,7 +1,9 @@
 """Whole records as bytes, out of a store and into one, without unpickling them.
 
 An export is one record in the layout of `gc3store.recordfile`, with the catalogue
-entry, the description of where it was written, and the payload.
+entry, the description of where it was written, and the payload. A damaged record is
+exported too: its entry has the reason as ``error``, and the payload is what there is
+of it, as it is. Put back where it was, it is as damaged as before.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ class Exporting(Saving, Loading):
     def export(self, id_: str) -> bytes:
         """Return the record whole, catalogue entry and payload, not unpickled.
 
+        Of a damaged record these are all the bytes that there are, with the reason, so that
+        it can be removed and put back, or be looked into by whoever can make sense of them.
+
         Raises
         ------
         ObjectNotFoundError
             If there is no such object.
-        CorruptRecordError
-            If its bytes are damaged.
         """
         return b"".join(self.export_pieces(id_))
 
@@ -47,7 +50,10 @@ class Exporting(Saving, Loading):
 
         What can go wrong goes wrong before the first piece.
         """
-        draft = self._take_out(id_)
+        try:
+            draft = self._take_out(id_)
+        except CorruptRecordError as error:
+            draft = self._take_out_damaged(id_, error)
         encoded = draft.encoded
         sizes = [view.nbytes for view in encoded.buffers]
         fields = draft.fields
@@ -62,6 +68,7 @@ class Exporting(Saving, Loading):
             "columns": entry_of(fields["columns"]),
             "explicit": True,
             "buffers": sizes,
+            "error": fields.get("error"),
         }
         yield recordfile.pack_head(
             {key: value for key, value in entry.items() if value not in (None, (), {}, [])},
@@ -90,6 +97,15 @@ class Exporting(Saving, Loading):
         with passing_through():
             return repeated(read)
 
+    def _take_out_damaged(self, id_: str, error: CorruptRecordError) -> Draft:
+        """Return what there is of a record that is damaged."""
+        with self._lock, self._snapshot():
+            record = self.describe(id_)
+            stored = Stored(id_, record.revision, None, None, self._remains(id_))
+        draft = _draft(record, stored, stored)
+        draft.fields["error"] = record.error or str(error)
+        return draft
+
     def restore(self, data: bytes, *, references: Callable[[str], str] | None = None) -> str:
         """Put back what `export` returned, and return its ID.
 
@@ -110,7 +126,8 @@ class Exporting(Saving, Loading):
         Raises
         ------
         CorruptRecordError
-            If the bytes are damaged, or no exported record.
+            If the bytes are damaged, or no exported record; or one that was damaged when it was
+            exported and cannot be put back under its own ID.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise OptionError(f"What export() returned can be restored, not {type(data).__name__}.")
@@ -128,6 +145,11 @@ class Exporting(Saving, Loading):
             with self._step():
                 if home == self.uuid and self._insert_as(draft):
                     return str(draft.id)
+                if draft.fields["error"]:
+                    raise CorruptRecordError(
+                        f"{draft.id} was damaged when it was exported, and can only be put back where it was.",
+                        id=draft.id,
+                    )
                 draft.id = None
                 draft.revision = 1
                 self._write([draft])
@@ -153,6 +175,9 @@ class Exporting(Saving, Loading):
             raise CorruptRecordError(
                 f"The exported record of {id_} is damaged: its checksum does not fit.", id=id_
             )
+        reason = entry.get("error")
+        if reason:  # with a checksum that shows that it is damaged
+            encoded = Encoded(encoded.stream, encoded.size, [], [], True, checksum=bytes(16))
         draft = Draft(None, None)
         draft.id = id_
         draft.prefix = id_.rpartition(".")[0][:MAX_PREFIX] or "object"
@@ -165,14 +190,15 @@ class Exporting(Saving, Loading):
             "size": encoded.size,
             "preview": entry.get("preview"),
             "environment": None,
-            "now": entry.get("modified") or 0,
-            "created": entry.get("created") or 0,
+            "now": entry.get("modified") or (None if reason else 0),
+            "created": entry.get("created") or (None if reason else 0),
             "name": entry.get("name"),
             "tags": tuple(entry.get("tags", ())),
             "origin": entry.get("origin"),
             "columns": columns_from_entry(columns := entry.get("columns") or {}, tuple(columns)),
             "explicit": bool(entry.get("explicit")),
             "plain": bool(head.flags & recordfile.PLAIN),
+            "error": reason,
         }
         return draft, entry.get("store")
 

@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 import xxhash
 
+from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -32,6 +34,7 @@ __all__ = [
     "sync_directory",
     "sync_file",
     "sync_files",
+    "unavailable",
     "write_file",
 ]
 
@@ -43,6 +46,23 @@ def file_url(path: str) -> str:
     'file:///tmp/my%20runs'
     """
     return "file://" + quote(path, errors="surrogateescape")
+
+
+def unavailable(path: str, error: OSError, what: str) -> StoreError:
+    """Return the error of the tree for a directory in which something cannot be `what`, "read" or "written"."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFullError(
+            f"There is no space left for {path}; what was stored is intact. Make room and try again."
+        )
+    if error.errno == errno.EROFS:
+        return ReadOnlyError(
+            f"{path} is on a file system that is mounted read-only; open a copy of it elsewhere."
+        )
+    if isinstance(error, PermissionError):
+        return ReadOnlyError(
+            f"{path} cannot be {what}: you lack the permission; its owner can give it to you."
+        )
+    return StoreUnavailableError(f"{path} cannot be {what}: {error.strerror or error}.")
 
 
 def write_file(path: str, pieces: Any) -> str:

@@ -295,6 +295,10 @@ class Primitives(CheckedCalls, Store):
         raise not_found(id_)
 
     @abstractmethod
+    def _remains(self, id_: str) -> bytes:
+        """Return what there is of the payload of a damaged record, or of all of it, as it is."""
+
+    @abstractmethod
     def _write(self, drafts: builtins.list[Draft]) -> None:
         """Write records, and fill in the `id` and `revision` of each draft.
 
@@ -306,6 +310,8 @@ class Primitives(CheckedCalls, Store):
     @abstractmethod
     def _insert_as(self, draft: Draft) -> bool:
         """Write a record that was exported, under the `id` and in the `revision` of the draft.
+
+        One with an ``error`` among its fields was damaged, and must be damaged again.
 
         Whether that was possible: not if the ID is taken, or was never given out here.
         """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+from contextlib import contextmanager
 from pathlib import Path
 
 from gc3store.diagnosis import find_culprit
-from gc3store.errors import ObjectNotFoundError, UnpicklableError
+from gc3store.errors import UnpicklableError
+from gc3store.files import unavailable
 from gc3store.ids import check_id, make_id, number_of, prefix_for
+from gc3store.primitives import corrupt, not_found
 from gc3store.store import Store
 
 
@@ -20,36 +24,63 @@ class FourMethods(Store):
 
     def save(self, obj):
         data = self._pickled(obj)
-        self.path.mkdir(exist_ok=True)
-        last = self.path / "last"
-        number = int(last.read_text()) + 1 if last.exists() else 1
-        last.write_text(str(number))
-        id_ = make_id(prefix_for(type(obj)), number)
-        (self.path / f"{id_}.pickle").write_bytes(data)
+        with self._translated("written"):
+            self.path.mkdir(exist_ok=True)
+            last = self.path / "last"
+            number = int(last.read_text()) + 1 if last.exists() else 1
+            self._put(last, str(number).encode())
+            id_ = make_id(prefix_for(type(obj)), number)
+            self._put(self.path / f"{id_}.pickle", data)
         return id_
 
     def load(self, id_):
-        return pickle.loads(self._file(id_).read_bytes())
+        with self._translated("read"):
+            data = self._file(id_).read_bytes()
+        try:
+            return pickle.loads(data)
+        except (EOFError, pickle.UnpicklingError) as error:
+            raise corrupt(id_, str(error)) from error
 
     def replace(self, id_, obj):
         file = self._file(id_)
-        file.write_bytes(self._pickled(obj))
+        data = self._pickled(obj)
+        with self._translated("written"):
+            self._put(file, data)
 
     def remove(self, id_):
-        self._file(id_).unlink()
+        file = self._file(id_)
+        with self._translated("written"):
+            file.unlink()
 
     def _file(self, id_):
         file = self.path / f"{check_id(id_)}.pickle"
         if not file.exists():
-            raise ObjectNotFoundError(f"There is no {id_}.", id=id_)
+            raise not_found(id_)
         return file
+
+    def _put(self, file, data):
+        """Write a file as a whole, or leave it as it is."""
+        draft = self.path / "draft"
+        try:
+            draft.write_bytes(data)
+            os.replace(draft, file)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _translated(self, what):
+        try:
+            yield
+        except OSError as error:
+            raise unavailable(str(self.path), error, what) from error
 
     def _pickled(self, obj):
         try:
             return pickle.dumps(obj)
         except Exception as error:
             path, what = find_culprit(obj, error)
-            raise UnpicklableError(f"{path} {what}.", path=path) from error
+            raise UnpicklableError(f"{path} {what}; leave it out.", path=path) from error
 
 
 class WithList(FourMethods):

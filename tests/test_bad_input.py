@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import sys
 import threading
 
 import pytest
@@ -16,7 +15,6 @@ from gc3store import (
     FilesystemStore,
     InvalidQueryError,
     InvalidURLError,
-    MissingDependencyError,
     ObjectNotFoundError,
     OptionError,
     Persistable,
@@ -30,20 +28,10 @@ from gc3store import (
     errors,
     make_store,
 )
-from gc3store.testing import Node, Point, in_fresh_process, in_new_interpreter
+from gc3store.testing import Node, Point, in_fresh_process
 
 from .conftest import place_in
 from .unprivileged import as_nobody, mounted, remount
-
-
-def _open_without_sqlalchemy(url):
-    for name in [n for n in sys.modules if n.partition(".")[0] == "sqlalchemy" or n == "gc3store.sql"]:
-        del sys.modules[name]
-    sys.modules["sqlalchemy"] = None
-    try:
-        make_store(url)
-    except StoreError as error:
-        return error
 
 
 class TestLocations:
@@ -54,21 +42,6 @@ class TestLocations:
         assert isinstance(caught.value, ValueError)
         assert caught.value.scheme == uri.partition(":")[0].partition("+")[0]
         assert {"file", "sqlite", "postgresql"} <= set(caught.value.known)
-
-    def test_a_missing_driver_says_what_to_install(self, tmp_path):
-        error = in_new_interpreter(_open_without_sqlalchemy, f"sqlite:///{tmp_path}/x.db")
-        assert type(error) is MissingDependencyError
-        assert isinstance(error, ImportError)
-        assert "pip install 'gc3store[sql]'" in str(error)
-
-    @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql+pymysql"])
-    def test_a_missing_database_driver_says_what_to_install(self, scheme, monkeypatch):
-        for name in [n for n in sys.modules if n.partition(".")[0] in ("psycopg", "pymysql")]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, scheme.partition("+")[2], None)
-        with pytest.raises(MissingDependencyError, match=r"pip install 'gc3store\[") as caught:
-            make_store(f"{scheme}://somebody:hunter2@localhost/x")
-        assert "hunter2" not in str(caught.value)
 
     @pytest.mark.parametrize("uri", ["", "\0", "/tmp/a\0b", "file://", "sqlite://", "sqlite:///:memory:"])
     def test_what_is_no_location_is_refused(self, uri):
@@ -184,37 +157,6 @@ class TestReadOnly:
         assert store.load(id_) == Point(1)
         assert (store.list(), store.describe(id_).name) == ([id_], "n")
         store.close()
-        assert place.bytes() == before
-
-    def test_without_the_permission_to_write(self, tmp_path, place):
-        with place.open() as writing:
-            id_ = writing.save(Point(1))
-        for folder in (tmp_path, *tmp_path.rglob("*")):
-            folder.chmod(0o755 if folder.is_dir() else 0o644)
-        for parent in tmp_path.parents:
-            if parent.stat().st_mode & 0o055 != 0o055 and parent.stat().st_uid == os.getuid():
-                parent.chmod(parent.stat().st_mode | 0o055)
-        before = place.bytes()
-
-        def read(**options):
-            with make_store(place.url, **options) as store:
-                return store.load(id_).x, store.list()
-
-        def change(how):
-            with make_store(place.url) as store:
-                how(store)
-
-        assert as_nobody(lambda: read(read_only=True)) == f"returned (1, ['{id_}'])"
-        assert as_nobody(read) == f"returned (1, ['{id_}'])"
-        for how in (
-            lambda store: store.save(2),
-            lambda store: store.replace(id_, 2),
-            lambda store: store.update(id_, name="x"),
-            lambda store: store.remove(id_),
-        ):
-            answer = as_nobody(lambda how=how: change(how))
-            assert answer.startswith("ReadOnlyError: "), answer
-            assert "you lack the permission" in answer
         assert place.bytes() == before
 
     def test_without_the_permission_to_create(self, tmp_path):
@@ -513,16 +455,12 @@ class TestDamage:
     @pytest.mark.parametrize(
         "how",
         [
-            lambda data: bytes(data[:-1]),
-            lambda data: bytes(data[:20]),
-            lambda data: b"",
-            lambda data: b"not a record at all, but a text of some length" * 9,
             lambda data: bytes(data) + b"x",
             lambda data: bytes(data[:-9]) + bytes([data[-9] ^ 1]) + bytes(data[-8:]),
         ],
-        ids=["last byte missing", "cut off", "empty", "foreign", "too long", "one bit flipped"],
+        ids=["too long", "one bit flipped"],
     )
-    def test_a_damaged_record(self, place, how):
+    def test_what_only_lengths_and_checksums_tell(self, place, how):
         with place.open() as writing:
             ids = writing.save_many([Point(1), {"damaged": list(range(99))}, Point(3)])
             refers = writing.save(Node("refers", Node("whole")))
@@ -595,6 +533,19 @@ class TestDamage:
         store = place.open()
         store.remove(id_)
         assert store.list() == [other]
+
+    def test_a_large_record_that_does_not_say_any_more_where_its_payload_is(self, tmp_path):
+        with make_store(tmp_path) as store:
+            id_, other = store.save_many([os.urandom(3_000_000), os.urandom(2_000_000)])
+            (tmp_path / f"{id_}.gc3").write_bytes(b"lost")
+            data = store.export(id_)
+            assert len(data) > 3_000_000
+            store.remove(id_)
+            assert [name.partition("-")[0] for name in os.listdir(tmp_path / ".gc3store" / "data")] == [other]
+            assert store.restore(data) == id_
+            assert store.export(id_)[-3_000_000:] == data[-3_000_000:]
+            assert "cut off" in store.describe(id_).error
+            assert store.list() == [id_, other]
 
     def test_files_that_are_not_ours_are_ignored(self, tmp_path):
         with make_store(tmp_path) as store:

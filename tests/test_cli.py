@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -226,7 +227,21 @@ def test_help_teaches_with_examples(command, capsys):
     assert out.count(f"  gc3store {command} ") >= 2
 
 
-def test_an_export_that_fails_leaves_no_file(place, run, tmp_path):
-    damage(place, "str.5")
-    run("export", place, "str.5", "-o", tmp_path / "out", code=1)
+def test_an_export_that_fails_leaves_no_file(place, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gc3store.cli", "export", place, "str.5", "-o", str(tmp_path / "out")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_damaged_record_is_exported_as_it_is(place, run, tmp_path):
+    damage(place, "dict.3")
+    (path,) = run("export", place, "dict.3", "-o", tmp_path / "out", code=1).split()
+    store = make_store(place)
+    store.remove("dict.3")
+    assert store.restore(Path(path).read_bytes()) == "dict.3"
+    assert "The record of dict.3 is damaged" in run("verify", place, code=1)

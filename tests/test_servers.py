@@ -15,7 +15,6 @@ import pytest
 from gc3store import ConflictError, StoreError, make_store
 from gc3store.errors import (
     OutcomeUnknownError,
-    ReadOnlyError,
     SchemaVersionError,
     StoreUnavailableError,
 )
@@ -223,18 +222,6 @@ class TestBadInput:
                 make_store(f"{scheme}://user:{password}@127.0.0.1:{port}/db")
         assert password not in "".join(traceback.format_exception(caught.value))
 
-    def test_a_table_of_another_shape_is_left_alone(self, url):
-        connection = connect(url)
-        connection.execute("CREATE TABLE theirs (id INTEGER, colour VARCHAR(10))")
-        store = make_store(url, table_name="theirs")
-        assert store.list() == []
-        with pytest.raises(StoreUnavailableError, match=r"'theirs' that is not one of a store.*table_name"):
-            store.save(1)
-        assert connection.execute("SELECT count(*) FROM theirs").fetchone()[0] == 0
-        connection.execute("DROP TABLE theirs")
-        connection.close()
-        store.close()
-
     def test_a_newer_schema_is_read_and_not_written(self, store):
         id_ = store.save([1])
         url = store._backend.absolute_url().render_as_string(hide_password=False)
@@ -260,38 +247,6 @@ class TestBadInput:
     def test_the_fragment_of_gc3pie_names_the_table(self, url):
         with make_store(f"{url}#table=fragment") as one, make_store(url, table_name="fragment") as other:
             assert one.save([1]) in other
-
-    def test_small_rights(self, url, store):
-        id_ = store.save([1])
-        connection = connect(url)
-        host = "" if "postgresql" in url else "@'127.0.0.1'"
-        connection.execute(f"DROP USER IF EXISTS looker{host}")
-        if host:
-            connection.execute(f"CREATE USER looker{host} IDENTIFIED BY 'open-sesame'")
-            connection.execute(f"GRANT SELECT ON {url.rpartition('/')[2]}.* TO looker{host}")
-        else:
-            connection.execute("CREATE ROLE looker LOGIN PASSWORD 'open-sesame'")
-            connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker")
-        try:
-            place = url.partition("@")[2]
-            theirs = f"{url.partition(':')[0]}://looker:open-sesame@{place}"
-            looking = make_store(theirs, table_name=store._table)
-            assert (looking.load(id_), looking.list()) == ([1], [id_])
-            for call in (
-                lambda: looking.save(2),
-                lambda: looking.remove(id_),
-                lambda: looking.replace(id_, 2),
-            ):
-                with pytest.raises(ReadOnlyError, match="the right") as caught:
-                    call()
-                assert "sesame" not in "".join(traceback.format_exception(caught.value))
-            assert "sesame" not in repr(looking) + str(looking.url) + looking._repr_html_()
-            looking.close()
-        finally:
-            if not host:
-                connection.execute("DROP OWNED BY looker")
-            connection.execute(f"DROP USER looker{host}")
-            connection.close()
 
 
 # A driver whose server is killed leaves its socket to the collector, which says so.

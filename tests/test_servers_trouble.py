@@ -16,7 +16,7 @@ from gc3store import OutcomeUnknownError, StoreError, make_store
 from gc3store.errors import OptionError, ReadOnlyError, StoreFullError, StoreUnavailableError
 from gc3store.testing import FreshProcess, Node, Point, in_fresh_process
 from tests.proxy import Proxy
-from tests.servers import KINDS, connect, database, private_server
+from tests.servers import KINDS, connect, database, private_server, user
 
 pytestmark = [
     pytest.mark.server,
@@ -329,26 +329,11 @@ class TestTableNames:
 
 
 def test_who_may_not_create_tables_is_told_so(url, table):
-    connection = connect(url)
-    host = "" if "postgresql" in url else "@'127.0.0.1'"
-    user = f"poor_{table}"
-    name = url.rpartition("/")[2]
-    if host:
-        connection.execute(f"CREATE USER {user}{host} IDENTIFIED BY 'open-sesame'")
-        connection.execute(f"GRANT SELECT ON {name}.* TO {user}{host}")
-    else:
-        connection.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'open-sesame'")
-        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    try:
-        theirs = f"{url.partition(':')[0]}://{user}:open-sesame@{url.partition('@')[2]}"
-        with make_store(theirs, table_name=table) as store:
-            assert store.list() == []
-            with pytest.raises((ReadOnlyError, StoreUnavailableError), match="the right") as caught:
-                store.save(1)
-            assert "sesame" not in "".join(traceback.format_exception(caught.value))
-    finally:
-        connection.execute(f"DROP USER {user}{host}")
-        connection.close()
+    with user(url, "open-sesame", may="SELECT") as theirs, make_store(theirs, table_name=table) as store:
+        assert store.list() == []
+        with pytest.raises((ReadOnlyError, StoreUnavailableError), match="the right") as caught:
+            store.save(1)
+        assert "sesame" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_exit_of_a_process_leaves_no_connection(url, table):

@@ -21,10 +21,8 @@ from gc3store.environment import environment_text
 from gc3store.errors import (
     ClosedStoreError,
     InvalidURLError,
-    ReadOnlyError,
     SchemaVersionError,
     StoreError,
-    StoreFullError,
     StoreUnavailableError,
 )
 from gc3store.files import (
@@ -34,6 +32,7 @@ from gc3store.files import (
     remove_tree,
     sync_directory,
     sync_file,
+    unavailable,
     write_file,
 )
 from gc3store.filesystem.index import DirectoryIndex
@@ -198,15 +197,7 @@ class Directory(RecordStore):
         self._index.forget_connection()
 
     def _unavailable(self, error: OSError, what: str) -> StoreError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return StoreFullError(
-                f"There is no space left for {self.path}; what was stored is intact. Make room and try again."
-            )
-        if error.errno == errno.EROFS:
-            return ReadOnlyError(f"{self.path} is on a file system that is mounted read-only.")
-        if isinstance(error, PermissionError):
-            return ReadOnlyError(f"{self.path} cannot be {what}: you lack the permission.")
-        return StoreUnavailableError(f"{self.path} cannot be {what}: {error.strerror or error}.")
+        return unavailable(self.path, error, what)
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -253,6 +244,11 @@ class Directory(RecordStore):
         if not name or "/" in name or name.startswith("."):
             raise Damaged("it does not name its payload")
         return os.path.join(self._private, "data", name)
+
+    def _data_files(self, id_: str) -> list[str]:
+        """Return the files that may be the payload of a record which does not say so any more."""
+        folder = os.path.join(self._private, "data")
+        return [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(f"{id_}-")]
 
     def _entry_of(self, id_: str) -> dict[str, Any] | None:
         """Return the catalogue entry of a record, damaged or not; `None` if it is gone."""

@@ -82,6 +82,18 @@ class Reading(Directory):
 
         return Stored(id_, head.revision, references, head.checksum, view, opener=open_)
 
+    def _remains(self, id_: str) -> bytes:
+        data = self._read_file(self._file(id_))
+        if data is None:
+            raise not_found(id_)
+        try:
+            head = recordfile.unpack_head(data)
+            if head.flags & recordfile.DETACHED:
+                return self._read_file(self._data_file(head.entry())) or b""
+        except Damaged:
+            return b"".join([data, *(self._read_file(path) or b"" for path in self._data_files(id_))])
+        return data[head.end :]
+
     def _open_payload(self, payload: PayloadFile, revision: int) -> Source:
         try:
             return payload.open(getattr(self._mapping, "mode", None))

@@ -184,8 +184,8 @@ class Writing(Numbering):
         }
         if fields["environment"]:
             entry["environment"] = fields["environment"]
-        for name in ("state", "preview", "origin"):
-            if fields[name] is not None:
+        for name in ("state", "preview", "origin", "error"):
+            if fields.get(name) is not None:
                 entry[name] = fields[name]
         if fields["explicit"]:
             entry["explicit"] = True
@@ -247,6 +247,9 @@ class Writing(Numbering):
                         raise not_found(id_)
                     os.unlink(self._file(id_))
                     self._discard_data(head)
+                    if not head.end:  # it is damaged, and does not say where its payload is
+                        for path in self._data_files(id_):
+                            os.unlink(path)
             if self.durable:
                 sync_directory(self.path)
         except OSError as error:

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
-from gc3store.errors import OptionError, ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError
-from gc3store.files import file_url
+from gc3store.errors import OptionError, StoreError
+from gc3store.files import file_url, unavailable
 from gc3store.filesystem import path_of
 from gc3store.filesystem.index import DirectoryIndex
 from gc3store.gc3pie.numbers import next_numbers
@@ -236,7 +236,7 @@ class GC3PieDirectory(GC3PieRecords):
     def _insert_as(self, draft: Draft) -> bool:
         if self._data([str(draft.id)]):
             return False
-        self._put([(draft, self._payload(draft))], {str(draft.id)})
+        self._put([(draft, self._payload(draft, back=True))], {str(draft.id)})
         return True
 
     def fill_columns(self, names: Iterable[str] | None = None, **options: Any) -> int:
@@ -292,13 +292,7 @@ class GC3PieDirectory(GC3PieRecords):
             os.close(descriptor)
 
     def _unavailable(self, error: OSError, what: str) -> StoreError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return StoreFullError(
-                f"There is no space left for {self.path}; what was stored is intact. Make room and try again."
-            )
-        if error.errno == errno.EROFS or isinstance(error, PermissionError):
-            return ReadOnlyError(f"{error.filename or self.path} cannot be {what}: you lack the permission.")
-        return StoreUnavailableError(f"{self.path} cannot be {what}: {error.strerror or error}.")
+        return unavailable(self.path, error, what)
 
 
 class _Index(DirectoryIndex):

@@ -23,11 +23,12 @@ from gc3store.filesystem.index import CatalogueIndex
 from gc3store.gc3pie.payload import from_gc3pie, to_gc3pie
 from gc3store.graph import components
 from gc3store.identity import kind_of
+from gc3store.ids import check_id
 from gc3store.inspecting import Payload
 from gc3store.inspection.summary import Summary, summary
 from gc3store.inspection.templates import Templates
 from gc3store.placeholder import faithful
-from gc3store.primitives import Draft, Stored, corrupt
+from gc3store.primitives import Draft, Stored, corrupt, not_found
 from gc3store.record import Query, Record
 from gc3store.serialization import Source, encode
 from gc3store.store import KEEP, _Keep
@@ -179,6 +180,12 @@ class GC3PieRecords(RecordStore):
             level = [id_ for id_ in following if id_ not in records]
         return {id_: stored.revision for id_, stored in records.items()}, graph, records
 
+    def _remains(self, id_: str) -> bytes:
+        found = self._data([id_])
+        if id_ not in found:
+            raise not_found(id_)
+        return found[id_]
+
     def _revisions(self, ids: Sequence[str]) -> dict[str, int]:
         return {id_: fingerprint(data) for id_, data in self._data(ids).items()}
 
@@ -190,9 +197,9 @@ class GC3PieRecords(RecordStore):
         CorruptRecordError
             If they are damaged. GC3Pie keeps no checksums, so not all damage shows.
         """
-        stored = self._fetch(id_)
+        stored = self._fetch(check_id(id_))
         assert isinstance(stored, _Stored)
-        _summary(id_, stored.data)
+        _summary(stored.id, stored.data)
 
     # The catalogue.
 
@@ -295,18 +302,22 @@ class GC3PieRecords(RecordStore):
         for draft, data in records:
             draft.revision = fingerprint(data)
 
-    def _payload(self, draft: Draft) -> bytes:
+    def _payload(self, draft: Draft, *, back: bool = False) -> bytes:
+        """Return a record as GC3Pie has it; `back` if it is one that was here before, whether GC3Pie loads it or not."""
         kind = None if draft.obj is None else kind_of(type(draft.obj))
         stream = draft.encoded.stream
         if not isinstance(stream, bytes):
             stream.seek(0)
             stream = stream.read()
+        if draft.fields.get("error"):  # damaged when it was exported
+            return stream
         return to_gc3pie(
             stream,
             id=str(draft.id),
             references=draft.reference_ids(),
             buffers=draft.encoded.buffers,
-            named=self._must_name or (None if kind is None else kind.persistable or kind.takes_id),
+            named=(self._must_name and not back)
+            or (None if kind is None else kind.persistable or kind.takes_id),
         )
 
 

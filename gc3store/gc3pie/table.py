@@ -29,7 +29,7 @@ from sqlalchemy.engine import URL
 
 from gc3store.catalogue import columns_from_entry
 from gc3store.columns import Function, entry_of, merged, plain
-from gc3store.errors import OptionError, SaveError
+from gc3store.errors import LoadError, OptionError, SaveError
 from gc3store.filesystem.index import CatalogueIndex
 from gc3store.forking import undisturbed
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
@@ -37,6 +37,7 @@ from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords, NoPickle
 from gc3store.inspection.form import raw_attributes
 from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.summary import summary
 from gc3store.inspection.templates import Templates
 from gc3store.primitives import Draft, check_revision, not_found, reopened
 from gc3store.sql.backend import backend_for
@@ -254,15 +255,15 @@ class GC3PieTable(GC3PieRecords):
         highest = self._writer.execute(sa.select(sa.func.max(self._table.c.id))).scalar()
         return [str(number) for number in next_numbers(len(prefixes), above=highest or 0)]
 
-    def _payload(self, draft: Draft) -> bytes:
-        cls = _class_of(draft)
+    def _payload(self, draft: Draft, *, back: bool = False) -> bytes:
+        cls = None if back else _class_of(draft)
         if cls is not None and not cls.__weakrefoffset__:  # GC3Pie keeps such a reference to what it loads
             raise SaveError(
                 f"GC3Pie could not load an object of type {cls.__name__}, only instances of classes such as its own; "
                 f"save it to a store of gc3store, for instance in another database.",
                 id=draft.id,
             )
-        return super()._payload(draft)
+        return super()._payload(draft, back=back)
 
     def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
         table = self._table
@@ -283,8 +284,11 @@ class GC3PieTable(GC3PieRecords):
         if not self._extra:
             return {}
         attributes = getattr(draft.obj, "__dict__", {})
-        if draft.obj is None and isinstance(draft.encoded.stream, bytes):  # it comes as bytes
-            attributes = raw_attributes(run(transcribe(draft.encoded.stream, draft.encoded.buffers)))
+        stream = draft.encoded.stream
+        if (
+            draft.obj is None and isinstance(stream, bytes) and not draft.fields.get("error")
+        ):  # it comes as bytes
+            attributes = raw_attributes(run(transcribe(stream, draft.encoded.buffers)))
         found: dict[str, Any] = {}
         for name in self._extra:
             value = columns.get(name, attributes.get(name))
@@ -332,7 +336,10 @@ class GC3PieTable(GC3PieRecords):
     def _insert_as(self, draft: Draft) -> bool:
         if not str(draft.id).isdecimal() or self._data([str(draft.id)]):
             return False
-        self._put([(draft, self._payload(draft))], {str(draft.id)})
+        data: Any = self._payload(draft, back=True)
+        if draft.fields.get("error") and not _is_damaged(data):  # it was a text, which is no pickle
+            data = data.decode("utf-8", "surrogateescape")
+        self._put([(draft, data)], {str(draft.id)})
         return True
 
     def _delete(self, ids: Sequence[str]) -> None:
@@ -390,6 +397,14 @@ def _bytes(data: Any) -> bytes:
     if data is None or isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data or b"")
     return NoPickle(str(data).encode("utf-8", "surrogateescape"))
+
+
+def _is_damaged(data: bytes) -> bool:
+    try:
+        summary(data)
+    except LoadError:
+        return True
+    return False
 
 
 def _plain(value: Any) -> Any:

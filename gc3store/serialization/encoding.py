@@ -88,6 +88,7 @@ class Encoded:
         targets: list[Any],
         cloudpickled: bool,
         warnings: Sequence[str] = (),
+        checksum: bytes | None = None,
     ) -> None:
         self.stream = stream
         self.stream_size = stream_size
@@ -96,11 +97,11 @@ class Encoded:
         self.targets = targets
         self.cloudpickled = cloudpickled
         self.warnings = warnings
-        self._checksum: bytes | None = None
+        self._checksum = checksum
 
     @property
     def checksum(self) -> bytes:
-        """The payload's checksum, 16 bytes; computed when first asked for."""
+        """The payload's checksum, 16 bytes; computed when first asked for, unless it was given."""
         if self._checksum is None:
             if not self.buffers and isinstance(self.stream, bytes):
                 self._checksum = xxhash.xxh3_128_digest(self.stream)
@@ -119,7 +120,8 @@ class Encoded:
         yield self._pieces(self.stream, hasher)
         for view in self.buffers:
             yield self._pieces(view, hasher)
-        self._checksum = hasher.digest()
+        if self._checksum is None:
+            self._checksum = hasher.digest()
 
     @staticmethod
     def _pieces(source: Any, hasher: Any) -> Iterator[memoryview]:

@@ -39,6 +39,19 @@ class SqlReading(SqlWriting):
             if row[0] in wanted:
                 yield self._stored(row)
 
+    def _remains(self, id_: str) -> bytes:
+        number = number_of(id_)
+        rows = self._execute(self._statements.read_one, (number,))
+        if not rows:  # the catalogue has it, and that is all
+            return b""
+        if not rows[0][2] & CHUNKED:
+            return bytes(rows[0][6])
+        return self._run(
+            lambda connection: b"".join(
+                chunk for (chunk,) in self._backend.read_chunks(connection, self._statements, number)
+            )
+        )
+
     def _stored(self, row: Any) -> Stored:
         id_, revision, flags, checksum, stream_size, buffers, data = row
         references = None if flags & REFERS else ()

@@ -201,6 +201,10 @@ def _meet_unloadable(open_store: OpenStore, id_: str, other: str) -> tuple[bool,
     rest = store.load(other)
     if store.offers("describe"):
         store.describe(id_)
+    if store.offers("export") and store.offers("restore"):
+        data = store.export(id_)
+        store.remove(id_)
+        assert store.restore(data) == id_
     store.remove(id_)
     store.close()
     return listed, error, rest

@@ -302,6 +302,17 @@ class TestRemove:
         stored.ok("%store_undo")
         assert store.list() == ["int.1", "list.2"]
 
+    def test_what_is_damaged_is_removed_and_put_back_too(self, shell, tmp_path):
+        shell.ok("%store_open results\nx, y = [1], [2]\n%store_save x y")
+        file = tmp_path / "results" / "list.1.gc3"
+        file.write_bytes(file.read_bytes()[:-3])
+        shell.ok("%store_remove --all")
+        assert shell.ok("%store_list").ids == []
+        shell.ok("%store_undo")
+        assert shell.ok("%store_list").ids == ["list.2", "list.1"]
+        assert "list.1 is damaged" in shell.usage_error("%store_load list.1")
+        assert shell.ok("z = %store_load list.2\nz") == [2]
+
     def test_nothing_is_removed_when_one_is_missing(self, stored, store):
         stored.ok("a = 1\n%store_save a")
         assert "no object 'b'" in stored.usage_error("%store_remove a b")
