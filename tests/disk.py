@@ -19,10 +19,13 @@ from typing import Any
 #: What `Disk.play` understands; to be traced with ``-y -xx`` and no limit to what is shown.
 CALLS = (
     "open,openat,creat,close,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,"
-    "unlink,unlinkat,mkdir,mkdirat,rmdir"
+    "link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir"
 )
 OPTIONS = ("-y", "-xx", "-s", "100000000", "-e", f"trace={CALLS}")
 
+_NAMING = {
+    "rename", "renameat", "renameat2", "mkdir", "mkdirat", "link", "linkat", "unlink", "unlinkat", "rmdir",
+}  # fmt: skip
 _DECISIVE = set(CALLS.split(",")) - {"open", "openat", "creat", "close", "write", "pwrite64"}
 _CALL = re.compile(r"(?:\[pid +\d+\] )?(\w+)\((.*)\) += (-?\d+)")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -162,7 +165,7 @@ class Disk:
         """Repeat one call; whether it changes what a power cut may leave."""
         if call in ("open", "openat", "creat"):
             return self._opened(arguments, result)
-        if call in ("rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir"):
+        if call in _NAMING:
             places = [self._place(text) for text in self._texts(arguments)]
             if None in places:
                 return False
@@ -170,6 +173,9 @@ class Disk:
                 (old, new) = places
                 node = old[0].now[old[1]]
                 self._change((*old, None), (*new, node))
+            elif call.startswith("link"):
+                (old, new) = places
+                self._change((*new, old[0].now[old[1]]))
             else:
                 self._change((*places[0], Directory() if call.startswith("mkdir") else None))
             return True
