@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -24,7 +25,7 @@ from gc3store.errors import (
     UnknownSchemeError,
     UnpicklableError,
 )
-from gc3store.testing import in_fresh_process
+from gc3store.testing import Bomb, in_fresh_process
 from tests.grounds import GROUNDS, ServerGround
 from tests.servers import database
 from tests.unprivileged import mounted
@@ -266,8 +267,9 @@ def test_misspelt_keywords(ground):
     store = ground.open()
     id_ = ground.ids[0]
     with unchanged(ground):
-        with pytest.raises(OptionError, match="no option 'durabel'"):
-            make_store(ground.url, durabel=True)
+        for name in ("durabel", "protocol", "protcol"):
+            with pytest.raises(OptionError, match=f"no option '{name}'"):
+                make_store(ground.url, **{name: 0})
         calls = {
             "nmae": [
                 lambda o: store.save(ground.fresh(1), **o),
@@ -319,6 +321,26 @@ class TestDamage:
             store.remove(id_)
         with pytest.raises(ObjectNotFoundError):
             store.load(id_)
+
+    def test_a_planted_pickle_does_not_run(self, ground, tmp_path):
+        id_ = ground.ids[0]
+        mark = tmp_path / "exploded"
+        ground.damage(id_, lambda data: pickle.dumps(Bomb(str(mark))))
+        planted = ground.content()
+        store = ground.open()
+        if not store.offers("list"):
+            pytest.skip("it can do nothing but load, and its payloads have no checksums")
+        looks = calls_with(store, id_, ground)
+        for name in ("describe", "export", "verify", "inspect", "references", "referrers", "imports"):
+            with suppress(CorruptRecordError):
+                looks[name]()
+        assert id_ in store.table().index
+        if "GC3Pie" not in type(store).__name__:  # where a pickle is all that there is of a record
+            for call in (store.load, lambda id_: store.load(id_, fresh=True)):
+                with pytest.raises(CorruptRecordError):
+                    call(id_)
+        assert not mark.exists()
+        assert ground.content() == planted
 
     @pytest.mark.parametrize("large", [False, True])
     def test_it_is_exported_and_put_back_as_it_was(self, ground, large):

@@ -1,4 +1,4 @@
-"""Imports, looking that leaves no trace (C9), stable storage (C6), and defects of the original."""
+"""Imports, looking that leaves no trace (C9), and stable storage (C6)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import textwrap
 
 import pytest
 
-import gc3store
-from gc3store import Persistable, make_store
-from gc3store.testing import Node, Point, in_fresh_process
+from gc3store import make_store
+from gc3store.testing import Node, Point
 
 
 def imported_by(code):
@@ -133,78 +132,3 @@ def test_when_save_returns_the_object_is_on_stable_storage(place, durable):
     else:
         # The file before it takes its place, the directory after.
         assert re.search(r"fsync\(.*rename\(.*\.gc3\".*fsync\(", between, re.DOTALL), between
-
-
-class TestDefectsOfTheOriginal:
-    """What was measured in GC3Pie's stores, and must not come back."""
-
-    def test_anything_can_be_saved(self, store):
-        assert [store.load(store.save(obj)) for obj in ([1], {}, 1)] == [[1], {}, 1]
-
-    def test_instances_are_hashable(self):
-        assert isinstance(hash(Persistable()), int)
-
-    def test_a_failed_parent_leaves_no_orphans(self, store):
-        with pytest.raises(gc3store.UnpicklableError):
-            store.save(Node((x for x in "abc"), Node("child")))
-        assert store.list() == []
-
-    def test_what_was_replaced_loads(self, store):
-        id_ = store.save(Node("old"))
-        store.replace(id_, Node("new"))
-        assert in_fresh_process(_value, store, id_) == "new"
-
-    def test_two_stores_never_overwrite_each_other(self, place):
-        one, two = place.open(), place.open()
-        ids = [store.save([i]) for i in range(5) for store in (one, two)]
-        assert len(set(ids)) == 10
-        assert [two.load(id_) for id_ in ids] == [[i] for i in range(5) for _ in (one, two)]
-
-    def test_a_saved_object_is_the_loaded_one(self, store):
-        node = Node(1)
-        assert store.load(store.save(node)) is node
-
-    def test_a_mutated_child_is_saved_with_its_parent(self, store):
-        parent = Node("parent", Node([1]))
-        store.save(parent)
-        parent.links[0].value.append(2)
-        store.save(parent)
-        assert store.load(parent.links[0].persistent_id, fresh=True).value == [1, 2]
-
-    def test_what_was_removed_does_not_come_back(self, place):
-        store = place.open()
-        id_ = store.save(Node(1))
-        store.replace(id_, Node(2))
-        store.remove(id_)
-        assert place.open().list() == []
-        assert not [name for name in place.bytes() if id_ in name]
-
-    def test_a_planted_pickle_does_not_run_before_it_is_refused(self, tmp_path):
-        import pickle
-
-        from gc3store.testing import Bomb
-
-        mark = tmp_path / "mark"
-        with make_store(tmp_path / "objects") as store:
-            store.save(1)
-            (tmp_path / "objects" / "Bomb.2.gc3").write_bytes(pickle.dumps(Bomb(str(mark))))
-            with pytest.raises(gc3store.CorruptRecordError):
-                store.load("Bomb.2")
-        assert not mark.exists()
-
-    def test_ids_are_plain_texts(self, store):
-        id_ = store.save(Node(1))
-        assert type(id_) is type(Node.persistent_id.fget(store.load(id_))) is str
-
-        class TheirId(str):
-            pass
-
-        assert store.load(TheirId(id_)).value == 1
-        assert {store.list()[0]: 1}[TheirId(id_)] == 1
-
-
-def _value(store, id_):
-    try:
-        return store.load(id_).value
-    finally:
-        store.close()

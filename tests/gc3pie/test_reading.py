@@ -68,6 +68,23 @@ def test_the_whole_study_is_loaded_from_its_root(sample, untouched):
     assert again.tasks[0].tasks[0].jobname == runs[0].jobname
 
 
+def test_ids_are_plain_texts(sample):
+    """GC3Pie's own compare equal to their text, and have another hash."""
+    store = make_store(sample.path)
+    study = store.load(sample.root)
+    ids = set(store.list())
+    for obj in (study, *study.tasks, *study.tasks[0].tasks):
+        assert type(obj.persistent_id) is str
+        assert obj.persistent_id in ids
+    if sample.name != "jobs.db":
+        from gc3libs.persistence.idfactory import Id
+
+        prefix, _, number = sample.root.partition(".")
+        theirs = Id(prefix, int(number))
+        assert theirs not in ids
+        assert store.load(theirs) is study
+
+
 def test_a_child_is_complete_before_its_parent(sample, monkeypatch):
     import ising
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -102,6 +103,21 @@ def test_replacing_and_removing(sample):
     with pytest.raises(ObjectNotFoundError):
         store.remove(run_id)
     assert len(make_store(sample.path)) == 22
+
+
+@pytest.mark.filterwarnings("ignore::gc3store.errors.DanglingReferenceWarning")
+def test_what_was_removed_does_not_come_back_from_a_backup(samples):
+    folder = samples / "fs"
+    path = folder / "IsingRun.30"
+    shutil.copyfile(path, f"{path}.OLD")  # as GC3Pie leaves it when it is killed
+    store = make_store(folder)
+    store.remove("IsingRun.30")
+    assert not [name for name in os.listdir(folder) if name.startswith("IsingRun.30")]
+    assert "IsingRun.30" not in make_store(folder)
+    with pytest.raises(ObjectNotFoundError):
+        store.load("IsingRun.30")
+    with pytest.raises(Exception, match=r"IsingRun\.30"):
+        original(folder).load("IsingRun.30")
 
 
 def test_a_removal_can_be_undone(sample):

@@ -110,6 +110,14 @@ class TestSaveAndLoad:
         assert store.find("a")
         assert store.find("c")
 
+    def test_what_cannot_be_saved_leaves_the_last_version(self, stored, store):
+        stored.ok("x = [1]\n%store_save x\nx = (i for i in 'abc')")
+        for line in ("%store_save x", "%store_replace x x", "%store_replace list.1 x"):
+            assert "is a generator" in stored.usage_error(line)
+        assert stored.ok("y = %store_load x\ny") == [1]
+        assert store.list() == ["list.1"]
+        assert store.describe("list.1").revision == 1
+
     def test_a_frame_and_an_array(self, stored):
         stored.ok("import numpy as np, pandas as pd\nf = pd.DataFrame({'_id': [1, 2]})\na = np.arange(5.0)")
         stored.ok("%store_save f a\ng = %store_load f\nb = %store_load a")
