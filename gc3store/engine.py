@@ -103,6 +103,8 @@ class RecordStore(Exporting, Filling):
                 for batch in batches:
                     self._delete(batch)
                     batches.weigh(0)
+                for id_ in ids:
+                    self._identities.drop(id_)
             except BaseException:
                 if not self.atomic_batches:  # what is gone is gone
                     existing = self._revisions(ids)
@@ -110,8 +112,6 @@ class RecordStore(Exporting, Filling):
                         if id_ not in existing:
                             self._identities.drop(id_)
                 raise
-            for id_ in ids:
-                self._identities.drop(id_)
 
     def _with_unshared(self, ids: builtins.list[str]) -> builtins.list[str]:
         """Return `ids` and what only they refer to, referrers first."""

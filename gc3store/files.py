@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import IO, Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 from urllib.parse import quote
 
 import xxhash
@@ -103,6 +103,18 @@ class Staged:
         self.data_target = ""
         self.published = False
 
+    def publish(self, *, new: bool = False) -> None:
+        """Let it take its place; if it is `new`, never that of another file."""
+        try:
+            if new:
+                _rename_new(self.head, self.target)
+            else:
+                os.rename(self.head, self.target)
+            self.published = True
+        except BaseException:
+            self.published = _has_place(self.head, self.target)  # interrupted right behind it
+            raise
+
     def discard(self) -> None:
         """Remove its files, unless it has taken its place."""
         if self.published:
@@ -111,6 +123,29 @@ class Staged:
             if path:
                 with suppress(OSError):
                     os.unlink(path)
+
+
+def _rename_new(path: str, target: str) -> None:
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        if os.path.exists(target):  # a file system without hard links
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.rename(path, target)
+    else:
+        os.unlink(path)
+
+
+def _has_place(path: str, target: str) -> bool:
+    """Whether a file has got its name: then it has lost the temporary one, or has both."""
+    try:
+        return os.path.samefile(path, target)
+    except FileNotFoundError:
+        return not os.path.lexists(path)
+    except OSError:
+        return False
 
 
 def process_token() -> str:
@@ -198,26 +233,29 @@ def remove_tree(path: str) -> None:
 
 
 @contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Keep other processes and threads out meanwhile that lock the same file."""
+def locked(path: str, *, directory: bool = False) -> Iterator[None]:
+    """Keep other processes and threads out meanwhile that lock the same file, or `directory`."""
     if fcntl is None:
         yield
         return
+    flags = os.O_RDONLY if directory else os.O_WRONLY | os.O_APPEND | os.O_CREAT
     # An interrupt may come at any line, also in the clean-up: then the outer block still closes the file.
-    with open(path, "ab", buffering=0) as file:
+    with ExitStack() as stack:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        stack.callback(os.close, descriptor)
         try:
-            _lock(file)
+            _lock(descriptor)
             yield
         finally:
             # Explicitly: a child forked meanwhile holds the same lock, and
             # closing would not release it.
             with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _lock(file: IO[bytes]) -> None:
+def _lock(descriptor: int) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP):
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
             raise

@@ -227,33 +227,37 @@ class IdentityMap:
             return
         graph = {id_: identity.references for id_, identity in list(self._live.items())}
         for id_ in reaching(graph, superseded):
-            outdated = self._live.pop(id_, None) if id_ not in taking else None
-            if outdated is not None and self._undo is not None:
-                self._undo.append((self._live.__setitem__, id_, outdated))
+            if id_ in taking:
+                continue
+            if self._undo is not None:
+                self._undo.append((self._live.__setitem__, id_, self._live[id_]))
+            del self._live[id_]
 
     def mark_saved(self, obj: Any) -> None:
         """Take away GC3Pie's mark, the attribute `changed`, that an object must be saved."""
         kind = kind_of(type(obj))
         if kind.persistable and not kind.own_properties and getattr(obj, "changed", None) is True:
-            obj.changed = False
             if self._undo is not None:
                 self._undo.append((_mark_changed, weakref.ref(obj)))
+            obj.changed = False
 
     def drop(self, id_: str) -> None:
         """Note that the record is gone: its live objects have no ID any more."""
-        identities = self._others.pop(id_, [])
-        live = self._live.pop(id_, None)
-        if live is not None:
-            identities = [*identities, live]
+        identities = list(self._others.get(id_, ()))
+        if id_ in self._live:
+            identities.append(self._live[id_])
         for gone in identities:
             obj = gone()
             if obj is None:
                 continue
-            if self._by_object.get(id(obj)) is gone:
-                del self._by_object[id(obj)]
             if self._undo is not None:
                 self._undo.append((self._rebind, gone))
+            if self._by_object.get(id(obj)) is gone:
+                del self._by_object[id(obj)]
             _strip(obj, id_)
+        # Last: until then, what was interrupted can be done again.
+        self._others.pop(id_, None)
+        self._live.pop(id_, None)
 
     def _rebind(self, identity: Identity) -> None:
         obj = identity()

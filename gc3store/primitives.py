@@ -82,9 +82,22 @@ class Draft:
     fields : dict
         The rest of the catalogue entry; for an existing record `KEEP` keeps a label. ``columns`` are
         the values of user columns by name.
+    in_place : bool
+        Set by a store whose batches are not one step, if one fails: whether the record is there all the same.
     """
 
-    __slots__ = ("encoded", "expected", "fields", "id", "identity", "obj", "prefix", "references", "revision")
+    __slots__ = (
+        "encoded",
+        "expected",
+        "fields",
+        "id",
+        "identity",
+        "in_place",
+        "obj",
+        "prefix",
+        "references",
+        "revision",
+    )
 
     def __init__(self, obj: Any, identity: Identity | None) -> None:
         self.obj = obj
@@ -96,6 +109,7 @@ class Draft:
         self.encoded: Encoded = None  # type: ignore[assignment]
         self.references: Sequence[str | Draft] = ()
         self.fields: dict[str, Any] = {}
+        self.in_place = False
 
     def reference_ids(self) -> tuple[str, ...]:
         """Return the IDs that the record refers to, once all have one."""
@@ -194,7 +208,9 @@ class Primitives(CheckedCalls, Store):
         self.trust = make_trust(trust)
         self._placeholders: Placeholders | None = None  # while objects are loaded with such
         self._depth = 0  # of nested steps
-        self._kept = 0  # how many steps were committed, as far as a store can tell
+        self._kept = (
+            0  # how many steps, or batches that are none, were written to their end, as far as can be told
+        )
         self._user_columns = UserColumns(columns)
         self._failures = Failures()  # of columns of what is being saved
 
@@ -305,6 +321,9 @@ class Primitives(CheckedCalls, Store):
         New ones get the next numbers, in order. For others `expected`, if not `None`,
         must be the stored revision, else `ConflictError`; a missing one is
         `ObjectNotFoundError` where nothing was expected of it.
+
+        Where batches are not one step, `_kept` counts what this wrote to the end. If it fails, an interrupt
+        included, no new draft has an `id` whose record is not there, and `in_place` is set where one is.
         """
 
     @abstractmethod

@@ -22,8 +22,8 @@ from gc3store.preview import preview
 from gc3store.primitives import Draft, Stored, check_revision, not_found
 from gc3store.progress import progress
 from gc3store.record import Query
-from gc3store.recording import Recording
 from gc3store.serialization import Encoded, decode, encode
+from gc3store.settling import Settling
 from gc3store.store import KEEP, _Keep
 
 __all__ = ["Saving"]
@@ -31,7 +31,7 @@ __all__ = ["Saving"]
 _NO_LABELS: dict[str, Any] = {"name": KEEP, "tags": KEEP, "prefix": None, "origin": None}
 
 
-class Saving(Recording):
+class Saving(Settling):
     """How objects get into a store."""
 
     def save(
@@ -192,8 +192,7 @@ class Saving(Recording):
                     root.identity = root.id = root.expected = None
                     root.prefix = kind_of(type(obj)).prefix
                 if drafts:
-                    self._write(drafts)
-                    self._settle(drafts)
+                    self._write_and_settle(drafts, drafts)
             return str(root.id)
 
     def _holds(self, id_: str, draft: Draft) -> bool:
@@ -268,24 +267,6 @@ class Saving(Recording):
                 self._identities.mark_saved(draft.obj)
         size = sum([draft.encoded.size for draft in known.values()])
         return [draft.id for draft in roots], size  # type: ignore[misc]
-
-    def _write_and_settle(self, drafts: builtins.list[Draft], settled: builtins.list[Draft]) -> None:
-        """Write records as one step, and tell the objects of `settled` which they are."""
-        if self._depth:
-            self._write(drafts)
-            self._settle(settled)
-            return
-        kept = self._kept
-        try:
-            self._begin()
-            self._write(drafts)
-            self._commit()
-            self._settle(settled)
-        except BaseException:
-            self._rollback()
-            if self._kept != kept:  # an interrupt came between the commit and the last object told
-                self._settle(settled)
-            raise
 
     def _draft_all(
         self, roots: builtins.list[Draft], known: dict[int, Draft], labels: dict[str, Any]
@@ -437,20 +418,6 @@ class Saving(Recording):
             changes = {k: labels[k] for k in ("name", "tags") if labels[k] is not KEEP}
             self._relabel(str(draft.id), {**changes, "explicit": True})
             self._identities.mark_saved(draft.obj)
-
-    def _settle(self, drafts: Sequence[Draft]) -> None:
-        """Tell the objects which records they are, after a write."""
-        uuid = self.uuid
-        assert uuid is not None
-        bind = self._identities.bind
-        self._identities.make_way({str(draft.id): draft.obj for draft in drafts})
-        for draft in drafts:
-            obj, checksum, references = draft.obj, draft.encoded.checksum, draft.reference_ids()
-            if draft.identity is None:
-                bind(obj, uuid, draft.id, draft.revision, checksum, references, verified=True)  # type: ignore[arg-type]
-            else:
-                self._identities.advance(draft.identity, draft.revision, checksum, references)
-            self._identities.mark_saved(obj)
 
     def update(
         self, id_: str, *, name: str | _Keep | None = KEEP, tags: Iterable[str] | _Keep = KEEP

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from contextlib import suppress
-from itertools import count
+from itertools import count, product
 
 import pytest
 
-from gc3store import ConflictError
+from gc3store.filesystem.writing import DETACH
 from gc3store.testing import Node
+
+from .interrupting import interrupted
 
 # An interrupt that comes while an object is collected is printed, and goes no further.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-def interrupted(modules, number, function, *arguments):
-    """Call a function and interrupt it at line `number` of those it executes in modules; say whether there was one."""
-    lines = count(1)
-
-    def trace(frame, event, argument):
-        name = frame.f_globals.get("__name__", "")
-        if not name.startswith(modules) or name.startswith("gc3store.testing"):
-            return None
-        if event == "line" and next(lines) == number:
-            raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function(*arguments)
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return next(lines) > number  # it came where Python swallows it
-
-
-def graph(value):
-    return Node(value, Node(value))
+def graph(value, data=b""):
+    root = Node(value, Node(value))
+    root.data = root.links[0].data = data
+    return root
 
 
 def values(store, id_):
@@ -54,7 +34,15 @@ def known(objects):
 
 #: In which modules, and at every how manieth line there. Where steps begin and end each line is tried;
 #: the other stride is a prime, so that no loop is met at the same lines only.
-STEPS = ("gc3store.primitives", "gc3store.sql.session", "gc3store.engine")
+STEPS = (
+    "gc3store.primitives",
+    "gc3store.engine",
+    "gc3store.settling",
+    "gc3store.identity",
+    "gc3store.sql.session",
+    "gc3store.filesystem.writing",
+    "gc3store.files",
+)
 EVERYWHERE = ("gc3store.",)
 
 
@@ -66,17 +54,25 @@ EVERYWHERE = ("gc3store.",)
         pytest.param(EVERYWHERE, 1, id="every line", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
 )
-@pytest.mark.parametrize("action", ["save", "save again", "replace", "remove", "load", "transaction"])
-def test_wherever_it_comes(place, action, modules, stride):
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        *product(["save", "save again", "save version", "save many", "transaction"], [b""]),
+        *product(["replace", "replace it", "remove", "load"], [b""]),
+        pytest.param("save again", bytes(DETACH), id="save again, large"),
+    ],
+)
+def test_wherever_it_comes(place, action, data, modules, stride):
     """What others see is the state before or the state after, and both stores go on as if nothing had been."""
     options = {"durable": False} | ({"timeout": 2} if place.kind == "sqlite" else {})
     store, other = place.open(**options), place.open(**options)
     kept = graph("kept")
     kept_id = store.save(kept)
-    root = graph(0)
+    root = graph(0, data)
     id_ = store.save(root)
     root_ids = set(store.list())
-    whole = place.kind == "sqlite" or action not in ("save again", "transaction")
+    changes_root = action in ("save again", "save version", "save many", "replace it", "transaction")
+    whole = place.kind == "sqlite" or not changes_root
 
     def transaction():
         with store.transaction():
@@ -84,7 +80,7 @@ def test_wherever_it_comes(place, action, modules, stride):
             store.save(new)
 
     for number in count(1, stride):
-        new, removed = graph(number), set()
+        new, removed = graph(number, data), set()
         old = values(other, id_)
         match action:
             case "save":
@@ -100,14 +96,21 @@ def test_wherever_it_comes(place, action, modules, stride):
                 root = store.load(id_)
             case _:
                 root.value = root.links[0].value = number
-                call = (store.save, root) if action == "save again" else (transaction,)
-                going_on = interrupted(modules, number, *call)
+                call = {
+                    "save again": (store.save, root),
+                    "save version": (store.save_version, root),
+                    "save many": (store.save_many, [root, new]),
+                    "replace it": (store.replace, id_, root),
+                    "transaction": (transaction,),
+                }[action]
+                options = {"name": "version"} if action == "save version" else {}
+                going_on = interrupted(modules, number, *call, **options)
         # What another process sees.
         ids = set(other.list())
         for each in sorted(ids - root_ids):
             other.load(each, fresh=True)
         assert set(known([new, new.links[0]])) <= ids | removed
-        if place.kind == "sqlite" and action in ("save", "transaction"):  # nor is it saved twice
+        if place.kind == "sqlite" and action in ("save", "save many", "transaction"):  # nor is it saved twice
             assert set(known([new, new.links[0]])) == ids - root_ids - {kept_id}
         with warnings.catch_warnings(action="ignore"):  # a part goes before the whole
             other.remove_many(sorted(ids - root_ids))
@@ -123,15 +126,9 @@ def test_wherever_it_comes(place, action, modules, stride):
                 store.remove(kept_id)
                 1 / 0
             assert kept_id in other
-        try:
-            root.value = root.links[0].value = f"{number} again"
-            assert store.save(root) == id_
-        except ConflictError:  # a record has its place, and the interrupt came before the object was told
-            if place.kind == "sqlite":
-                raise
-            root = store.load(id_)
-            root.value = root.links[0].value = f"{number} again"
-            assert store.save(root) == id_
+        assert store.load(id_) is root  # which was told what it is
+        root.value = root.links[0].value = f"{number} again"
+        assert store.save(root) == id_  # and this is no conflict
         assert values(other, id_) == (f"{number} again",) * 2
         if not going_on:
             break

@@ -22,10 +22,12 @@ from gc3store.files import (
     write_file,
 )
 from gc3store.filesystem.numbering import Numbering
+from gc3store.graph import components
 from gc3store.ids import make_id, number_of
 from gc3store.payload_file import attached, pieces
 from gc3store.primitives import Draft, check_revision, corrupt, not_found
 from gc3store.recordfile import Damaged
+from gc3store.settling import mark_staying
 from gc3store.store import KEEP
 
 __all__ = ["DETACH", "Writing"]
@@ -51,7 +53,7 @@ class Writing(Numbering):
     def _write(self, drafts: builtins.list[Draft]) -> None:
         fresh = [draft for draft in drafts if draft.id is None]
         new = set(map(id, fresh))
-        published: builtins.list[Draft] = []
+        staged: builtins.list[tuple[Draft, Staged]] = []
         try:
             for draft in drafts:
                 self._ensure_environment(draft.fields["environment"])
@@ -61,36 +63,23 @@ class Writing(Numbering):
                 first = self._allocate(len(fresh))
                 for number, draft in enumerate(fresh, first):
                     draft.id = make_id(draft.prefix, number)
-            self._write_batch(drafts, [draft for draft in drafts if id(draft) not in new], published)
+            self._write_batch(drafts, [draft for draft in drafts if id(draft) not in new], staged)
+            self._kept += 1  # the last line: whatever is interrupted before it is dealt with below
         except BaseException as error:
-            # A record that was replaced cannot be put back, and may refer to new ones: then
-            # what has its place keeps it.
-            kept = published if any(id(draft) not in new for draft in published) else []
-            staying = set(map(id, kept))
-            self._take_back([draft for draft in fresh if id(draft) not in staying])
-            self._settle_unconfirmed(kept, new)
+            written = [(draft, stage.published) for draft, stage in staged]
+            mark_staying(written, {str(draft.id) for draft in fresh})
+            self._take_back([draft for draft in fresh if not draft.in_place])
             if isinstance(error, OSError) and not isinstance(error, StoreError):
                 raise self._unavailable(error, "written") from error
             raise
-
-    def _settle_unconfirmed(self, drafts: builtins.list[Draft], new: set[int]) -> None:
-        """Tell objects which records they are; as long as it is not certain that these stay, they count as changed."""
-        for draft in drafts:
-            references = draft.reference_ids()
-            if draft.identity is not None:
-                self._identities.advance(draft.identity, draft.revision, None, references)
-            elif id(draft) in new:
-                self._identities.bind(
-                    draft.obj, str(self.uuid), str(draft.id), draft.revision, None, references
-                )
 
     def _write_batch(
         self,
         drafts: builtins.list[Draft],
         existing: builtins.list[Draft],
-        published: builtins.list[Draft],
+        staged: builtins.list[tuple[Draft, Staged]],
     ) -> None:
-        """Write records; `published` is filled with those that have taken their places."""
+        """Write records; `staged` is filled with them, each with whether it has taken its place."""
         before: dict[str, recordfile.Head] = {}
         with ExitStack() as stack:
             for lock in sorted({self._lock_of(str(d.id)) for d in existing}):
@@ -101,16 +90,15 @@ class Writing(Numbering):
                 assert head is not None
                 before[str(draft.id)] = head
                 draft.revision = head.revision + 1
-            staged: builtins.list[Staged] = []
-            # What is referred to comes first: whoever sees a record can follow it.
-            ordered = _referenced_first(drafts)
             try:
-                for draft in ordered:
-                    staged.append(self._stage(draft, before.get(str(draft.id))))  # noqa: PERF401
-                self._publish(staged)
+                # What is referred to comes first: whoever sees a record can follow it.
+                for draft in _referenced_first(drafts, set(before)):
+                    stage = Staged(self._file(str(draft.id)))
+                    staged.append((draft, stage))
+                    self._stage(stage, draft, before.get(str(draft.id)))
+                self._publish([stage for _, stage in staged])
             except BaseException:
-                published += [draft for draft, stage in zip(ordered, staged, strict=False) if stage.published]
-                for stage in staged:
+                for _, stage in staged:
                     stage.discard()
                 raise
             for head in before.values():
@@ -130,8 +118,9 @@ class Writing(Numbering):
             if any(number_of(other) == number_of(id_) for other in self._index.ids_in_directory()):
                 return False
             try:
-                stage = self._stage(draft, None)
+                stage = Staged(self._file(id_))
                 try:
+                    self._stage(stage, draft, None)
                     self._publish([stage])
                 except BaseException:
                     stage.discard()
@@ -151,8 +140,7 @@ class Writing(Numbering):
         if large and self.durable:
             sync_directory(os.path.join(self._private, "data"))
         for stage in staged:
-            os.rename(stage.head, stage.target)
-            stage.published = True
+            stage.publish()
         if self.durable:
             sync_directory(self.path)
 
@@ -170,7 +158,7 @@ class Writing(Numbering):
                 self._discard_data(head)
             draft.id = None
 
-    def _stage(self, draft: Draft, before: recordfile.Head | None) -> Staged:
+    def _stage(self, stage: Staged, draft: Draft, before: recordfile.Head | None) -> None:
         """Write a complete record under temporary names."""
         encoded = draft.encoded
         fields = draft.fields
@@ -210,12 +198,12 @@ class Writing(Numbering):
             entry["buffers"] = sizes
         flags = recordfile.PLAIN if fields["plain"] else 0
         payload: builtins.list[Any] = []
-        stage = Staged(self._file(str(draft.id)))
         if encoded.size >= DETACH or not isinstance(encoded.stream, bytes):
             flags |= recordfile.DETACHED
             entry["data"] = name = f"{draft.id}-{secrets.token_hex(6)}"
             stage.data_target = os.path.join(self._private, "data", name)
-            stage.data = write_file(self._temporary(), pieces(encoded))
+            stage.data = self._temporary()
+            write_file(stage.data, pieces(encoded))
         else:
             payload = attached(encoded)
         head = recordfile.pack_head(
@@ -227,12 +215,8 @@ class Writing(Numbering):
             n_buffers=len(sizes),
             checksum=encoded.checksum,
         )
-        try:
-            stage.head = write_file(self._temporary(), [head, *payload])
-        except BaseException:
-            stage.discard()
-            raise
-        return stage
+        stage.head = self._temporary()
+        write_file(stage.head, [head, *payload])
 
     def _delete(self, ids: Sequence[str]) -> None:
         try:
@@ -276,15 +260,16 @@ class Writing(Numbering):
             new = {k: v for k, v in new.items() if v not in (None, (), [], False)}
             if new == entry:
                 return True
-            stage = self._restage(id_, new, head, data)
+            stage = Staged(self._file(id_))
             try:
+                self._restage(stage, new, head, data)
                 self._publish([stage])
             except BaseException:
                 stage.discard()
                 raise
         return True
 
-    def _restage(self, id_: str, entry: Mapping[str, Any], head: recordfile.Head, data: bytes) -> Staged:
+    def _restage(self, stage: Staged, entry: Mapping[str, Any], head: recordfile.Head, data: bytes) -> None:
         """Write a record under a temporary name whose catalogue entry alone is another one."""
         packed = recordfile.pack_head(
             entry,
@@ -295,9 +280,8 @@ class Writing(Numbering):
             n_buffers=head.n_buffers,
             checksum=head.checksum,
         )
-        stage = Staged(self._file(id_))
-        stage.head = write_file(self._temporary(), [packed, data[head.end :]])
-        return stage
+        stage.head = self._temporary()
+        write_file(stage.head, [packed, data[head.end :]])
 
     def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
         filled: dict[str, bool] = {}
@@ -315,7 +299,8 @@ class Writing(Numbering):
                     columns = entry_of(merged(old, new, again=again))
                     filled[id_] = columns != old
                     if filled[id_]:
-                        staged.append(self._restage(id_, {**entry, "columns": columns}, head, data))
+                        staged.append(Staged(self._file(id_)))
+                        self._restage(staged[-1], {**entry, "columns": columns}, head, data)
                 self._publish(staged)
             except BaseException as error:
                 for stage in staged:
@@ -326,11 +311,11 @@ class Writing(Numbering):
         return filled
 
 
-def _referenced_first(drafts: builtins.list[Draft]) -> builtins.list[Draft]:
-    from gc3store.graph import components
-
+def _referenced_first(drafts: builtins.list[Draft], existing: set[str]) -> builtins.list[Draft]:
+    """Return records in the order to publish them in; in a circle, those come last that replace others."""
     if len(drafts) == 1 or not any(draft.references for draft in drafts):
         return drafts
     by_id = {str(draft.id): draft for draft in drafts}
     graph = {id_: draft.reference_ids() for id_, draft in by_id.items()}
-    return [by_id[id_] for component in components(graph, by_id) for id_ in component]
+    order = [sorted(part, key=existing.__contains__) for part in components(graph, by_id)]
+    return [by_id[id_] for part in order for id_ in part]

@@ -13,16 +13,23 @@ takes every other name in the directory for an ID.
 from __future__ import annotations
 
 import builtins
-import errno
 import os
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
 from gc3store.errors import OptionError, StoreError
-from gc3store.files import file_url, unavailable
+from gc3store.files import (
+    Staged,
+    file_url,
+    locked,
+    sync_directory,
+    sync_file,
+    unavailable,
+    write_file,
+)
 from gc3store.filesystem import path_of
 from gc3store.filesystem.index import DirectoryIndex
 from gc3store.gc3pie.numbers import next_numbers
@@ -30,11 +37,7 @@ from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.ids import is_id, make_id, number_of
 from gc3store.inspection.templates import Templates
 from gc3store.primitives import Draft, check_revision, not_found, reopened
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from gc3store.settling import mark_staying
 
 __all__ = ["GC3PieDirectory", "is_gc3pie_directory"]
 
@@ -182,56 +185,30 @@ class GC3PieDirectory(GC3PieRecords):
             raise self._unavailable(error, "written") from error
 
     def _put_files(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
-        staged: builtins.list[tuple[str, str]] = []
-        made: builtins.list[str] = []
+        staged: builtins.list[tuple[Draft, Staged]] = []
         try:
             for draft, data in records:
-                staged.append((self._stage(data), str(draft.id)))
-            while staged:
-                temporary, id_ = staged[0]
-                if id_ in fresh:
-                    self._publish(temporary, self._file(id_))
-                    made.append(id_)
-                else:
-                    os.rename(temporary, self._file(id_))
-                    with suppress(FileNotFoundError):
-                        os.unlink(self._file(id_) + _OLD)  # it would be older than this
-                del staged[0]
-            self._sync()
-        except BaseException:
-            for path in [temporary for temporary, _ in staged] + [self._file(id_) for id_ in made]:
-                with suppress(OSError):
-                    os.unlink(path)
-            raise
-
-    @staticmethod
-    def _publish(temporary: str, path: str) -> None:
-        """Rename a new file, but never onto one that exists."""
-        try:
-            os.link(temporary, path)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
-                raise
-            if os.path.exists(path):  # a file system without hard links
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-            os.rename(temporary, path)
-        else:
-            os.unlink(temporary)
-
-    def _stage(self, data: bytes) -> str:
-        path = os.path.join(self.path, f".gc3store-{secrets.token_hex(8)}{_OLD}")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
+                stage = Staged(self._file(str(draft.id)))
+                stage.head = os.path.join(self.path, f".gc3store-{secrets.token_hex(8)}{_OLD}")
+                staged.append((draft, stage))
+                write_file(stage.head, [data])
                 if self.durable:
-                    os.fsync(descriptor)
+                    sync_file(stage.head)
+            for draft, stage in staged:
+                stage.publish(new=draft.id in fresh)
+                if draft.id not in fresh:
+                    with suppress(FileNotFoundError):
+                        os.unlink(stage.target + _OLD)  # it would be older than this
+            self._sync()
+            self._kept += 1  # the last line: whatever is interrupted before it is dealt with below
         except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
+            mark_staying([(draft, stage.published) for draft, stage in staged], fresh)
+            for draft, stage in staged:
+                if stage.published and draft.id in fresh and not draft.in_place:
+                    with suppress(OSError):
+                        os.unlink(stage.target)
+                stage.discard()
             raise
-        return path
 
     def _insert_as(self, draft: Draft) -> bool:
         if self._data([str(draft.id)]):
@@ -264,32 +241,15 @@ class GC3PieDirectory(GC3PieRecords):
             raise self._unavailable(error, "written") from error
 
     def _sync(self) -> None:
-        if self.durable and os.name == "posix":
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        if self.durable:
+            sync_directory(self.path)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes that use this class from writing meanwhile.
 
         The directory itself is locked: a lock file in it GC3Pie would take for an object.
         """
-        if fcntl is None:
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
-                    raise
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.path, directory=True)
 
     def _unavailable(self, error: OSError, what: str) -> StoreError:
         return unavailable(self.path, error, what)

@@ -100,7 +100,8 @@ class GC3PieRecords(RecordStore):
     def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
         """Write pickles, those in `fresh` as new ones; referenced ones come first.
 
-        Checks for others that they are in the `expected` revision of the draft.
+        Checks for others that they are in the `expected` revision of the draft. Where this is not one
+        step, it counts and marks what is there as `Primitives._write` does.
         """
 
     # Reading.
@@ -286,21 +287,24 @@ class GC3PieRecords(RecordStore):
         self._reserved = frozenset(str(draft.id) for draft in drafts)
 
     def _write(self, drafts: builtins.list[Draft]) -> None:
-        _refuse_circles(drafts)
+        ordered = _referenced_first(drafts)
         fresh = [draft for draft in drafts if draft.id is None or draft.id in self._reserved]
         self._reserved = frozenset()
+        kept = self._kept
         try:
             unnamed = [draft for draft in fresh if draft.id is None]
             for draft, id_ in zip(unnamed, self._new_ids([d.prefix for d in unnamed]), strict=True):
                 draft.id = id_
-            records = [(draft, self._payload(draft)) for draft in drafts]
+            records = [(draft, self._payload(draft)) for draft in ordered]
+            for draft, data in records:
+                draft.revision = fingerprint(data)
             self._put(records, {str(draft.id) for draft in fresh})
         except BaseException:
-            for draft in fresh:
-                draft.id = None
+            if self._kept == kept:
+                for draft in fresh:
+                    if not draft.in_place:
+                        draft.id = None
             raise
-        for draft, data in records:
-            draft.revision = fingerprint(data)
 
     def _payload(self, draft: Draft, *, back: bool = False) -> bytes:
         """Return a record as GC3Pie has it; `back` if it is one that was here before, whether GC3Pie loads it or not."""
@@ -321,14 +325,18 @@ class GC3PieRecords(RecordStore):
         )
 
 
-def _refuse_circles(drafts: Sequence[Draft]) -> None:
-    """Raise the error for objects that refer to each other: GC3Pie would load them without end."""
+def _referenced_first(drafts: Sequence[Draft]) -> builtins.list[Draft]:
+    """Return records in the order to write them in.
+
+    Raises the error for objects that refer to each other: GC3Pie would load them without end.
+    """
     graph: dict[Draft, builtins.list[Draft]] = {}
     queue = builtins.list(drafts)
     for draft in queue:  # the queue grows while it is walked
         if draft not in graph:
             graph[draft] = [other for other in draft.references if isinstance(other, Draft)]
             queue += graph[draft]
+    ordered = []
     for part in components(graph, drafts):
         if len(part) > 1:
             names = " and ".join(draft.id or f"a new {draft.prefix}" for draft in part[:3])
@@ -337,6 +345,9 @@ def _refuse_circles(drafts: Sequence[Draft]) -> None:
                 f"save them to a store of gc3store, for instance in another directory.",
                 id=part[0].id,
             )
+        ordered += part
+    wanted = set(drafts)
+    return [draft for draft in ordered if draft in wanted]
 
 
 def _summary(id_: str, data: bytes, templates: Templates | None = None) -> Summary:

@@ -183,11 +183,18 @@ class GC3PieTable(GC3PieRecords):
                 self._writer.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:
-        writer, self._writer = self._writer, None
+        writer = self._writer
+        driver = writer.connection.driver_connection
         with self._translated():
             try:
-                writer.exec_driver_sql("COMMIT") if self._path is not None else writer.commit()
+                driver.execute("COMMIT") if self._path is not None else writer.commit()
+                self._kept += 1
+            except BaseException:
+                if self._path is not None and not driver.in_transaction:
+                    self._kept += 1  # interrupted right behind it
+                raise
             finally:
+                self._writer = None
                 writer.close()
 
     def _rollback(self) -> None:
