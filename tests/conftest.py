@@ -12,7 +12,7 @@ import pytest
 from gc3store import Store, make_store, registry
 
 #: Programs that tests run, with the folder they are in on their path.
-collect_ignore = ["hostile_pickles.py", "hostile_sharing.py"]
+collect_ignore = ["hostile_entries.py", "hostile_pickles.py", "hostile_sharing.py"]
 
 
 @pytest.fixture(autouse=True)
