@@ -687,13 +687,13 @@ def test_17_an_existing_variable_is_asked_about(small):
     expect(front.locator(".dialog .note.bad")).to_contain_text("other exists")
     assert front.value("other") == "mine"
     # Made between the look and the click: still nothing is overwritten.
-    front.locator(".dialog input").fill("late")
+    front.locator(".dialog input").fill("newcomer")
     expect(front.locator(".dialog input")).not_to_have_attribute("aria-busy", "true")
     expect(front.locator(".dialog .note")).to_be_empty()
-    front.kernel("late = 'mine'")
+    front.kernel("newcomer = 'mine'")
     press(front, "Enter")
-    expect(front.locator(".dialog .note.bad")).to_contain_text("late exists")
-    assert front.value("late") == "mine"
+    expect(front.locator(".dialog .note.bad")).to_contain_text("newcomer exists")
+    assert front.value("newcomer") == "mine"
 
 
 def test_18_copy_as_code(small):
