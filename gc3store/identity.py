@@ -105,6 +105,13 @@ class IdentityMap:
                 return obj, identity
         return None, None
 
+    def last(self, id_: str) -> Identity | None:
+        """Return the identity of the last live instance of a Persistable's record, as far as it is known.
+
+        The instance may be gone; that is forgotten only where no live one has a record that reaches this one.
+        """
+        return self._live.get(id_)
+
     def identity_of(self, obj: Any, store: str | None) -> Identity | None:
         """Return which record `obj` is in the store with UUID `store`, `None` if it is new there."""
         if store is None:
@@ -174,7 +181,15 @@ class IdentityMap:
     def _sweep(self) -> None:
         """Forget the objects that are gone."""
         self._by_object = {key: i for key, i in self._by_object.items() if i() is not None}
-        self._live = {id_: i for id_, i in self._live.items() if i() is not None}
+        live = {id_: i for id_, i in self._live.items() if i() is not None}
+        # What a live object has dropped without being saved may be gone; whether it is as it was still counts.
+        reached = [id_ for i in live.values() for id_ in i.references if id_ not in live]
+        while reached:
+            id_ = reached.pop()
+            if id_ not in live and (gone := self._live.get(id_)) is not None:
+                live[id_] = gone
+                reached += gone.references
+        self._live = live
         self._others = {
             id_: alive
             for id_, found in self._others.items()
@@ -209,19 +224,21 @@ class IdentityMap:
         if obj is not None and kind_of(type(obj)).persistable and self._live.get(identity.id) is not identity:
             self._live[identity.id] = identity
 
-    def make_way(self, taking: Mapping[str, object]) -> None:
+    def make_way(self, taking: Mapping[str, tuple[object, int]]) -> None:
         """Prepare for objects to become the live instances of their records.
 
         Parameters
         ----------
-        taking : mapping of str to object
-            The objects, by ID. What refers to the instances whose places they take still
-            refers to those, so it is live no longer.
+        taking : mapping of str to (object, int)
+            The objects and their revisions, by ID. What refers to the instances whose places they
+            take still refers to those, so it is live no longer.
         """
         superseded = set()
-        for id_, obj in taking.items():
+        for id_, (obj, revision) in taking.items():
             live = self._live.get(id_)
-            if live is not None and (old := live()) is not None and old is not obj:
+            if live is None or (old := live()) is obj:
+                continue
+            if old is not None or live.revision != revision:
                 superseded.add(id_)
         if not superseded:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -77,7 +77,7 @@ class Loading(Primitives):
                         return obj
                 obj = self._decode(stored, ())
                 if not fresh:
-                    self._identities.make_way({id_: obj})
+                    self._identities.make_way({id_: (obj, stored.revision)})
                 self._bind_loaded(obj, stored, live=not fresh)
                 return obj
         with self._lock:
@@ -147,7 +147,7 @@ class Loading(Primitives):
         if identity is None or identity.revision != stored.revision:
             try:
                 obj = self._decode(stored, ())
-                self._identities.make_way({stored.id: obj})
+                self._identities.make_way({stored.id: (obj, stored.revision)})
                 self._bind_loaded(obj, stored, live=True)
             except ReplacedError:
                 obj = self.load(stored.id)
@@ -164,20 +164,31 @@ class Loading(Primitives):
                 if id_ not in revisions:
                     raise not_found(id_)
             stack.enter_context(many_objects(len(revisions)))
-            kept: dict[str, Any] = {}
-            changed = set()
-            for id_, revision in revisions.items():
-                obj, identity = (None, None) if fresh else live(id_)
-                if identity is not None and identity.revision == revision:
-                    kept[id_] = obj
-                else:
-                    changed.add(id_)
-            needed = reaching(graph, changed)
-            objects = {id_: obj for id_, obj in kept.items() if id_ not in needed}
-            if missing := [id_ for id_ in needed if id_ not in records]:
+            objects, changed = ({}, set(revisions)) if fresh else self._current(revisions)
+            for id_ in reaching(graph, changed):
+                objects.pop(id_, None)
+            if objects:
+                graph = {id_: graph[id_] for id_ in _reached(graph, roots, objects)}
+            if missing := [id_ for id_ in graph if id_ not in records]:
                 records.update({stored.id: stored for stored in self._read(missing)})
-            self._make([id_ for id_ in roots if id_ in needed], graph, records, objects, live=not fresh)
+            self._make(roots, graph, records, objects, live=not fresh)
         return {id_: objects[id_] for id_ in roots}
+
+    def _current(self, revisions: Mapping[str, int]) -> tuple[dict[str, Any], set[str]]:
+        """Return the live objects among records that are as they were, and which records are not.
+
+        Of what a live object dropped without being saved, the instance may be gone: that is no change.
+        """
+        objects: dict[str, Any] = {}
+        changed = set()
+        last = self._identities.last
+        for id_, revision in revisions.items():
+            identity = last(id_)
+            if identity is None or identity.revision != revision:
+                changed.add(id_)
+            elif (obj := identity()) is not None:
+                objects[id_] = obj
+        return objects, changed
 
     def _make(
         self,
@@ -188,11 +199,10 @@ class Loading(Primitives):
         *,
         live: bool,
     ) -> None:
-        """Make the objects of `records`, each after those it refers to, and add them to `objects`."""
+        """Make the objects of the records in `graph`, each after those it refers to, and add them to `objects`."""
         made = []
-        for component in components(graph, roots):
-            todo = [id_ for id_ in component if id_ not in objects]
-            circular = len(todo) > 1 or (todo and todo[0] in graph[todo[0]])
+        for todo in components(graph, [id_ for id_ in roots if id_ in graph]):
+            circular = len(todo) > 1 or todo[0] in graph[todo[0]]
             shells: dict[str, Any] = {}
             if circular:
                 shells = self._make_shells(todo, graph, records, objects)
@@ -210,7 +220,7 @@ class Loading(Primitives):
                 made.append(stored)
                 stored.references = references
         if live:
-            self._identities.make_way({stored.id: objects[stored.id] for stored in made})
+            self._identities.make_way({stored.id: (objects[stored.id], stored.revision) for stored in made})
         for stored in made:
             self._bind_loaded(objects[stored.id], stored, live=live)
 
@@ -309,6 +319,20 @@ def _first_part(ids: builtins.list[str], records: dict[str, Stored]) -> tuple[Se
 
     part = next(by_size(ids, weight))
     return part, sum([weight(id_) for id_ in part])
+
+
+def _reached(
+    graph: Mapping[str, Sequence[str]], roots: Iterable[str], there: Mapping[str, Any]
+) -> dict[str, None]:
+    """Return what is reached from `roots` and is not `there`; from what is there nothing further is."""
+    found: dict[str, None] = {}
+    todo = builtins.list(roots)
+    while todo:
+        id_ = todo.pop()
+        if id_ in graph and id_ not in there and id_ not in found:
+            found[id_] = None
+            todo += graph[id_]
+    return found
 
 
 class _NeededFirst(BaseException):

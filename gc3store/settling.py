@@ -44,7 +44,7 @@ class Settling(Recording):
         if uuid is None or not drafts:
             return
         bind = self._identities.bind
-        self._identities.make_way({str(draft.id): draft.obj for draft in drafts})
+        self._identities.make_way({str(draft.id): (draft.obj, draft.revision) for draft in drafts})
         for draft in drafts:
             obj, references = draft.obj, draft.reference_ids()
             checksum = draft.encoded.checksum if certain else None

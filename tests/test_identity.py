@@ -344,6 +344,49 @@ class TestFreshness:
         first.replace(leaf.persistent_id, Node("replaced"))
         assert first.load(id_).links[0].links[0].value == "replaced"
 
+    @pytest.mark.parametrize("circular", [False, True])
+    def test_a_root_that_dropped_its_parts_is_still_the_live_instance(self, store, circular):
+        """They were not saved without; what only they refer to is gone as well."""
+        last = Node("last")
+        root = Node("root", Node("middle", last))
+        if circular:
+            last.links.append(root)
+        id_ = store.save(root)
+        middle, end = root.links[0].persistent_id, last.persistent_id
+        del last
+        root.links.clear()
+        gc.collect()
+        assert store.load(id_) is root
+        others = [Node(number) for number in range(2500)]
+        store.save_many(others)  # what is gone is swept meanwhile
+        assert store.load(id_) is root
+        assert list(store.load_many([id_, others[0].persistent_id])) == [root, others[0]]
+        part = store.load(middle)
+        assert part.value == "middle"
+        assert part.links[0] is store.load(end)
+        assert part.links[0].links == ([root] if circular else [])
+        assert store.load(id_) is root
+        assert root.links == []
+        store.save(root)
+        assert store.load(id_, fresh=True).links == []
+
+    @pytest.mark.parametrize("loaded", [False, True])
+    def test_a_root_that_dropped_a_part_is_outdated_once_that_was_changed(self, place, loaded):
+        store, other = place.open(), place.open()
+        root = Node("root", Node("part"))
+        id_ = store.save(root)
+        theirs = other.load(id_)
+        root.links.clear()
+        gc.collect()
+        theirs.links[0].value = "changed"
+        other.save(theirs)
+        if loaded:  # and gone again
+            assert store.load(theirs.links[0].persistent_id).value == "changed"
+        again = store.load(id_)
+        assert again is not root
+        assert again.links[0].value == "changed"
+        assert store.load(id_) is again
+
     def test_saving_an_outdated_root_raises_also_when_only_a_part_is_newer(self, place):
         first, second = place.open(), place.open()
         leaf = Node("leaf")
