@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gc3store.inspection.globals import globals_of
+from gc3store.errors import UntrustedError
+from gc3store.inspection.globals import survey
 from gc3store.inspection.nodes import modern_name
 from gc3store.renaming import renamed, renaming
 from gc3store.serialization import Finder, Source
@@ -67,11 +68,19 @@ def _check(trust: Trust, id_: str, source: Source, *, missing: bool) -> frozense
     # would never ask about: objects that extension codes have in a table of the process.
     if hasattr(source.stream, "read"):
         source.stream = source.stream.read()
-    names = [renamed(found.module, found.name) for found in globals_of(source.stream, source.buffers)]
+    found, changed = survey(source.stream, source.buffers)
+    names = [renamed(entry.module, entry.name) for entry in found]
     if trust.nothing:
         trust.check(id_, *(names[0] if names else ("", "")))
     for module, name in names:
         trust.check(id_, module, name)
+    if changed:
+        raise UntrustedError(
+            f"{id_} is not loaded because it would change {changed[0]:.200}, which it has not made; "
+            f"inspect({id_!r}) shows what is in it.",
+            id=id_,
+            name=changed[0],
+        )
     for module, name in names:
         try:
             trust.check(id_, module, name, _import)

@@ -379,6 +379,8 @@ def large():
     yield "a line without end", b"S'" + b"x" * 1_000_000
     yield "escapes", b"S'" + b"\\x41" * 100_000 + b"'\n."
     yield "many short windows", b"(" + (b"X" + struct.pack("<I", 256) + b"y" * 256) * 20_000 + b"t."
+    yield "no opcode, and much after it", b"\x80\x04\xff" + b"x" * 1_000_000
+    yield "no opcode in the middle", b"\x80\x02(" + b"N" * 40_000 + b"!" + b"N" * 1_000_000 + b"t."
     yield "frames", b"\x80\x04" + b"\x95\0\0\0\0\0\0\0\0" * 50_000 + b"N."
     yield "protocols", b"\x80\x04" * 100_000 + b"N."
     yield "text opcodes", b"(" + b"I7\n" * 100_000 + b"t."

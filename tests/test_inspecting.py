@@ -534,6 +534,57 @@ def test_outcomes_in_words(exitcode, signal, outcome):
     assert Job(Inert(Parts(states=[Dict({"execution": run})]))).outcome == outcome
 
 
+def _as_job(run):
+    """Return the pickle of a task of GC3Pie, with these attributes in its execution."""
+    state = pickle.dumps(run, 2)[2:-1]
+    execution = b"cgc3libs\nRun\n)\x81" + state + b"b"
+    # Its memo is numbered from 0 on, and nothing else is in the memo.
+    return b"\x80\x02cising\nRun\n)\x81}(X\x09\0\0\0execution" + execution + b"X\x05\0\0\0tasksK\x07ub."
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {
+            "timestamp": {
+                "NEW": 10**400,
+                "RUNNING": float("nan"),
+                "TERMINATED": float("inf"),
+                "X": -1e300,
+                "Y": True,
+            }
+        },
+        {
+            "timestamp": {"NEW": 0, "RUNNING": float("nan"), "TERMINATED": 75},
+            "_exitcode": 10**5000,
+            "_signal": 10**400,
+        },
+        {"timestamp": [1], "history": 3, "_exitcode": "1", "_state": 3, "resource_name": b"x"},
+        {"history": {"messages": [{"a": 1}, 3, None, [], "text", (4,), ["said"]]}},
+        {"history": {"messages": {"0": 1}}},
+    ],
+)
+def test_jobs_that_say_odd_things(run, tmp_path):
+    from gc3store.inspection import html
+    from gc3store.jupyter.inside import facts, lines
+
+    (tmp_path / "Run.1").write_bytes(_as_job({"_state": "TERMINATED", **run}))
+    with make_store(tmp_path, read_only=True) as store:
+        shown = store.inspect("Run.1")
+        assert "gc3libs.Run" in text(shown)
+        html(shown), list(facts(store, "Run.1", shown)), list(lines(shown))
+        table = store.table(
+            columns=["job.outcome", "job.duration", "job.message", "job.exitcode", "job.started"]
+        )
+        assert len(table) == 1
+        store.attributes()
+    job = Job(shown)
+    assert job.exitcode is None
+    assert job.signal is None
+    assert job.duration in (None, 75)
+    assert job.message in (None, "said")
+
+
 # Paths.
 
 

@@ -155,6 +155,16 @@ def test_neither_numpy_nor_pandas_is_imported(tmp_path):
     assert done.stdout == "[1, 2, 3]\n"
 
 
+@pytest.mark.parametrize(
+    "order", [(), (b"]",), (b"(K\x00K\x00t",), (b"(K\x00Nt",), (b"(K\x07t",), (b"()Nt",), (b"N", b"N")]
+)
+def test_orders_of_axes_that_are_none(order):
+    dtype = b"cnumpy\ndtype\n(\x8c\x02u1\x89\x88tR"
+    stream = b"\x80\x04cnumpy._core.numeric\n_frombuffer\n(C\x04abcd" + dtype + b"(K\x02K\x02t\x8c\x01K"
+    assert isinstance(read(stream + b"".join(order) + b"tR."), Inert)
+    assert read(stream + b"(K\x01K\x00t" + b"tR.").tolist() == [[97, 99], [98, 100]]
+
+
 def test_arrays_that_are_not_understood_are_placeholders():
     shown = read(pickle.dumps(np.ma.array([1, 2], mask=[0, 1])))
     assert isinstance(shown, Inert)

@@ -171,6 +171,14 @@ REFUSED = {
     ),
     "made by a base": call(named("copyreg", "_reconstructor"), DATA, named("os", "_wrap_close"), b"N"),
     "made anew": call(named("copyreg", "__newobj__"), named("os", "_wrap_close")),
+    "changing a class": DATA + b"N}" + text("args") + b"Ns\x86b",
+    "changing a class, thrown away": DATA + b"N}" + text("args") + b"Ns\x86b0N",
+    "changing a class from the memo": DATA + b"\x940]h\x00N}" + text("args") + b"Ns\x86ba",
+    "changing a class within a class": GETATTR + b"0" + named("victim", "Outer.Inner") + b"N}" + text("x") + b"Ns\x86b",
+    "changing a plain class": named("fractions", "Fraction") + b"N}" + text("__str__") + DATA + b"s\x86b",
+    "changing a function": named("gc3store.persistable", "new") + b"N}" + text("__kwdefaults__") + b"}s\x86b",
+    "changing another object": call(named("gc3store.persistable", "reference"), b"K\x00") + b"}" + text("x") + b"Nsb",
+    "changing an object by its persistent ID": text("1") + b"Q}" + text("x") + b"Nsb",
 }  # fmt: skip
 
 
@@ -182,6 +190,7 @@ def test_ways_round_a_list_of_names(place, victim, name, missing):
         load(place, START + REFUSED[name] + b".", **options)
     assert isinstance(caught.value, UntrustedError), caught.value
     assert not victim.calls
+    assert not hasattr(victim.Data, "args")
     assert "antigravity" not in sys.modules
 
 
@@ -244,6 +253,18 @@ def test_a_name_is_trusted_as_it_is_after_renaming(place, victim):
             load(place, START + DATA + b".", ["victim.Data"])
     finally:
         gc3store.rename("victim.Data", None)
+
+
+def test_attributes_of_what_a_record_makes_are_set(place, victim):
+    # Their own, with those in slots set one by one, also where a setter function does it.
+    obj = victim.Data(1)
+    obj.next = victim.Data(2)
+    assert load(place, pickle.dumps(obj)).next.args == (2,)
+    stream = START + DATA + b")\x81N}" + text("args") + b"K\x07s\x86b."
+    assert load(place, stream).args == 7
+    set_ = DATA + b")\x81\x94" + named("victim", "act") + b"h\x00K\x01\x86R0."
+    assert type(load(place, START + set_, ["victim", "victim.act"])) is victim.Data
+    assert victim.calls == [(victim.calls[0][0], 1)]
 
 
 def test_methods_of_trusted_classes_run_as_the_documentation_says(place, victim):

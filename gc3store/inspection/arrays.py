@@ -212,8 +212,8 @@ def _frombuffer(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
         raise NotPlainError
     shape = shape_of(args[2])
     if args[3] == "K":
-        axes = args[4]
-        if type(axes) is not tuple or len(axes) != len(shape) or sorted(axes) != list(range(len(shape))):
+        axes = args[4] if len(args) == 5 else None
+        if type(axes) is not tuple or len(axes) != len(shape) or set(axes) != set(range(len(shape))):
             raise NotPlainError
         array = _array(dtype_of(args[1], reader), shape, args[0], fortran=False, reader=reader)
         array.shape = tuple(shape[i] for i in axes)

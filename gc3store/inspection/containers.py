@@ -137,6 +137,8 @@ def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if args or len(states) != len(node) - 3 or len(states) > 1:
         raise NotPlainError
     fields = mapping_of(states[0][0], reader.budget) if states else {}
+    if any(name.startswith("__") for name in fields):
+        raise NotPlainError  # of special meaning, where it is an attribute
     made = Namespace()
     reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))
     return made

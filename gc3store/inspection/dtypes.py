@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import struct
 from collections.abc import Callable
@@ -126,7 +127,9 @@ class DType:
         if kind == "S":
             return raw.rstrip(b"\0")
         if kind == "U":
-            return raw.decode("utf-32-be" if self.order == ">" else "utf-32-le", "replace").rstrip("\0")
+            # Not by name: that imports the codec's module, the first time.
+            decode = codecs.utf_32_be_decode if self.order == ">" else codecs.utf_32_le_decode
+            return decode(raw, "replace", True)[0].rstrip("\0")
         if kind in "Mm":
             return _moment(kind, self.unit, struct.unpack(self._order + "q", raw)[0])
         return raw

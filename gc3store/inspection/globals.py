@@ -20,12 +20,12 @@ from typing import Any, Final
 from gc3store.inspection.arrays import VALUES as ARRAYS
 from gc3store.inspection.containers import CONTAINERS
 from gc3store.inspection.frames import VALUES as FRAMES
-from gc3store.inspection.naming import MAX_NAME, new_with_keywords
+from gc3store.inspection.naming import MAX_NAME, callee, new_with_keywords, path_of
 from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
 from gc3store.inspection.standard import VALUES
 from gc3store.inspection.stream import run, transcribe
 
-__all__ = ["KNOWN", "Global", "globals_of"]
+__all__ = ["KNOWN", "Global", "globals_of", "survey"]
 
 #: Functions and classes whose calls inspection understands: they make values and do nothing else.
 KNOWN: Final = frozenset(
@@ -102,34 +102,49 @@ def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None)
     CorruptRecordError, InspectionError
         As `gc3store.inspection.read`.
     """
+    return survey(stream, buffers)[0]
+
+
+def survey(
+    stream: bytes | memoryview, buffers: Iterable[Any] | None = None
+) -> tuple[list[Global], list[str]]:
+    """Return the names that a pickle uses, in order, and what it changes without having made it.
+
+    A pickle can set attributes of anything that it can name or refer to: of a class, which
+    changes all instances in the process, or of another stored object. None that pickle itself writes does.
+
+    Raises
+    ------
+    CorruptRecordError, InspectionError
+        As `gc3store.inspection.read`.
+    """
     names: dict[tuple[str, str], bool] = {}
     nodes: dict[int, tuple[str, str]] = {}
-    alive: list[Node] = []
+    found: list[tuple[Node, str]] = []  # what is not made here, and what it is called
 
     def observe(operands: tuple[Any, ...]) -> Node:
         node: Node = list(operands)
         kind = node[2]
         if kind in (NAME, NAME2, EXTENSION):
-            if kind == EXTENSION:
-                found = getattr(copyreg, "_inverted_registry", {}).get(node[0])
-                key = found if found is not None else ("", f"extension code {node[0]}")
-            elif type(node[0]) is str and type(node[1]) is str:
-                key = modern_name(node[0], node[1]) if kind == NAME2 else (node[0], node[1])
-            else:
-                key = ("", "a name that is no text")
+            key = _key(node)
             names.setdefault(key, False)
             nodes[id(node)] = key
-            alive.append(node)
-        elif kind < 32 and kind != PERSISTENT:
+            found.append((node, ".".join(key)))
+        elif kind == PERSISTENT:
+            found.append((node, "another stored object"))
+        elif kind < 32:
             # Everything that makes something of a callable has it among its operands.
             for operand in (node[0], node[1]) if kind != CALL else (node[0],):
                 if type(operand) is list and id(operand) in nodes:
                     names[nodes[id(operand)]] = True
                 elif type(operand) is tuple and operand and id(operand[0]) in nodes:
                     names[nodes[id(operand[0])]] = True
-            keyed = new_with_keywords(node)
-            if keyed is not None and id(keyed[0]) in nodes:
-                names[nodes[id(keyed[0])]] = True
+            if kind == CALL:
+                keyed = new_with_keywords(node)
+                if keyed is not None and id(keyed[0]) in nodes:
+                    names[nodes[id(keyed[0])]] = True
+                if (shared := _shared(node)) is not None:
+                    found.append((node, shared))
         return node
 
     run(transcribe(stream, buffers), observe=observe)
@@ -138,7 +153,28 @@ def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None)
         _judge(module, name, called, look=i < _MAX_LOOKS)
         for i, ((module, name), called) in enumerate(names.items())
     ]
-    return sorted(judged)
+    return sorted(judged), [name for node, name in found if len(node) > 3]
+
+
+def _key(node: Node) -> tuple[str, str]:
+    """Return what a node names."""
+    if node[2] == EXTENSION:
+        found: tuple[str, str] | None = getattr(copyreg, "_inverted_registry", {}).get(node[0])
+        return found if found is not None else ("", f"extension code {node[0]}")
+    if type(node[0]) is str and type(node[1]) is str:
+        return modern_name(node[0], node[1]) if node[2] == NAME2 else (node[0], node[1])
+    return "", "a name that is no text"
+
+
+def _shared(call: Node) -> str | None:
+    """Return what a call returns that it does not make: an attribute of something, another stored object."""
+    path = path_of(call)
+    if path is not None:
+        return ".".join(path)
+    name = callee(call[0])
+    if name == "gc3store.persistable.reference":
+        return "another stored object"
+    return "what getattr returns" if name == "builtins.getattr" else None
 
 
 #: So many names are looked for; of more it is not told whether they can be found.

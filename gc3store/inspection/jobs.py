@@ -131,10 +131,9 @@ class Job:
     @property
     def message(self) -> str | None:
         """The last entry of its history that says more than that its state has changed."""
-        try:
-            texts = [entry[0] for entry in self._get("history.messages")]
-        except (IndexError, TypeError):
-            return None
+        found = self._get("history.messages")
+        entries = found if isinstance(found, list) else ()
+        texts = [entry[0] for entry in entries if isinstance(entry, (list, tuple)) and entry]
         telling = [t for t in texts if isinstance(t, str) and not t.startswith(_ROUTINE)]
         return telling[-1] if telling else None
 
@@ -150,9 +149,8 @@ class Job:
         found = self._get("timestamp")
         if not isinstance(found, Mapping):
             return {}
-        pairs = [
-            (k, float(v)) for k, v in found.items() if isinstance(k, str) and isinstance(v, (int, float))
-        ]
+        seconds = {k: _seconds(v) for k, v in found.items() if isinstance(k, str)}
+        pairs = [(state, second) for state, second in seconds.items() if second is not None]
         return dict(sorted(pairs, key=lambda pair: pair[1]))
 
     @property
@@ -255,7 +253,19 @@ def derived(look: Callable[[str], Any], path: Path) -> Any:
 
 
 def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return an exit code or signal, of the size that one can have."""
+    return value if type(value) is int and -(1 << 63) <= value < 1 << 63 else None
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a number of seconds that can be reckoned with."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not -_AEON < value < _AEON:
+        return None
+    return float(value)
+
+
+#: Some thirty thousand years, in seconds.
+_AEON: Final = 1e12
 
 
 def span(seconds: float) -> str:

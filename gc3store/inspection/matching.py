@@ -80,14 +80,19 @@ class Keys:
         """Yield each key of `left` with its values in both, then what is only in `right`."""
         simple: dict[Any, Any] = {}
         others: dict[str, list[tuple[Any, Any]]] = {}
+        again: dict[Any, deque[Any]] = {}  # the same key once more, as no dictionary has it
         for key, value in right:
             if _simple(key):
-                simple[key] = value
+                if key in simple:
+                    again.setdefault(key, deque()).append(value)
+                else:
+                    simple[key] = value
             else:
                 others.setdefault(self.bucket(key), []).append((key, value))
         for key, value in left:
             if _simple(key):
-                yield key, value, simple.pop(key, MISSING)
+                found = simple.pop(key, MISSING)
+                yield key, value, again[key].popleft() if found is MISSING and again.get(key) else found
                 continue
             bucket = others.get(self.bucket(key), [])
             for i, (other, found) in enumerate(bucket[:100]):
@@ -102,7 +107,9 @@ class Keys:
                     yield key, (key, value), (other, found)
                 else:
                     yield key, value, MISSING
-        for key, value in [*simple.items(), *(pair for bucket in others.values() for pair in bucket)]:
+        left_over = [(key, value) for key, values in again.items() for value in values]
+        unmatched = (pair for bucket in others.values() for pair in bucket)
+        for key, value in [*simple.items(), *left_over, *unmatched]:
             yield key, value, EXTRA
 
     def bucket(self, key: Any, depth: int = 0) -> str:
@@ -120,7 +127,8 @@ class Keys:
             return f"{key.bit_length()} {hex(key & (1 << 64) - 1)}"
         if isinstance(key, (frozenset, Pairs)):
             return f"set of {len(key)}"  # its elements have no order
-        return text(key, limit=60)
+        shown, unordered, _ = text(key, limit=60).partition("{")  # from there on in any order
+        return shown + unordered
 
     def same(self, a: Any, b: Any, depth: int = 0) -> bool:
         """Whether two keys are equal: a few levels deep, then by kind."""

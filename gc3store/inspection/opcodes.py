@@ -252,7 +252,7 @@ def _text_string(t: Transcript, at: int) -> tuple[bytes, int]:
 def _text_unicode(t: Transcript, at: int) -> tuple[bytes, int]:
     line, at = t.line(at)
     try:
-        return _text(line.decode("raw-unicode-escape")), at
+        return _text(codecs.raw_unicode_escape_decode(line, "strict")[0]), at  # by name, it imports a module
     except UnicodeDecodeError as error:
         raise CorruptRecordError(f"The pickle holds a text with a broken escape before byte {at}.") from error
 

@@ -206,16 +206,13 @@ class Transcript:
                 piece, at = handler(self, at + 1)
                 yield piece
                 window = max(window // 2, 1 << 11)
+            elif opcode not in _KNOWN:
+                raise CorruptRecordError(
+                    f"Byte {at} of the pickle, {opcode!r}, is not an opcode: this is no pickle, or a damaged one."
+                )
             elif end == length:
-                self._truncated_or_unknown(opcode, at)
-            # else the window cut an opcode in two: go on from its start
-
-    def _truncated_or_unknown(self, opcode: bytes, at: int) -> None:
-        if opcode in _KNOWN:
-            raise CorruptRecordError(f"The pickle ends within an opcode at byte {at}; it was cut off.")
-        raise CorruptRecordError(
-            f"Byte {at} of the pickle, {opcode!r}, is not an opcode: this is no pickle, or a damaged one."
-        )
+                raise CorruptRecordError(f"The pickle ends within an opcode at byte {at}; it was cut off.")
+            # else the window cut an opcode in two: go on from its start, and no window is shorter than it
 
     # Arguments of opcodes.
 
@@ -272,6 +269,7 @@ class Transcript:
 
 
 _LINE: Final = re.compile(rb"([^\n]*)\n")
+#: Opcodes that the expression knows in every form, and so finds whole wherever the stream goes on.
 _KNOWN: Final = frozenset(bytes([byte]) for byte in rb"hKqGMJjrXCUgpR" + b"\x8c\x8a")
 
 

@@ -321,6 +321,11 @@ class Inert(_Shown):
         object.__setattr__(self, "_Inert__attributes", None)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            # What libraries ask any object for, and believe: ``__array_interface__`` is an address in memory.
+            raise AttributeError(
+                f"{name} is no attribute that inspection shows; it is in vars() of this object."
+            )
         found = attributes(self)
         for candidate in (name, "_" + name):
             if candidate in found:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gc3store.inspection.display import text
 from gc3store.inspection.jobs import Job, is_job, span
 from gc3store.inspection.values import Inert, attributes
 
@@ -70,8 +71,8 @@ def lines(value: Any, *, most: int = 60, width: int = 200) -> Iterator[str]:
 
 
 def _short(value: Any, width: int) -> str:
-    text = repr(value)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    shown = text(value, limit=width)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 def _ids(ids: list[str], most: int = 10) -> str:
