@@ -189,6 +189,8 @@ class GC3PieTable(GC3PieRecords):
             try:
                 driver.execute("COMMIT") if self._path is not None else writer.commit()
                 self._kept += 1
+            except (sa.exc.DBAPIError, sqlite3.Error):
+                raise  # where the disk is full, the transaction has ended as well, and nothing was kept
             except BaseException:
                 if self._path is not None and not driver.in_transaction:
                     self._kept += 1  # interrupted right behind it
