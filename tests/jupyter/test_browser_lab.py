@@ -278,24 +278,25 @@ jobs.records = lambda query=None: free.wait() and records(query)
 
 BUSY = """
 import os, time
-while not os.path.exists("enough"):
+while not os.path.exists({enough!r}):
     time.sleep(0.02)
-os.remove("enough")
+os.remove({enough!r})
 """
 
 
 @contextmanager
 def occupied(front):
     """Run a cell for as long as this lasts; the kernel is free again, whatever went wrong meanwhile."""
+    enough = front.server.root / "enough"
     front.page.evaluate(
         """code => { window.busyCell = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
                        .requestExecute({ code }).done; }""",
-        BUSY,
+        BUSY.format(enough=str(enough)),
     )
     try:
         yield
     finally:
-        (front.server.root / "enough").touch()
+        enough.touch()
         front.page.evaluate("() => window.busyCell")
 
 
