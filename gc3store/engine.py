@@ -25,7 +25,7 @@ from gc3store.forking import register
 from gc3store.graph import components
 from gc3store.ids import check_id
 from gc3store.primitives import not_found
-from gc3store.progress import progress
+from gc3store.progress import Progress
 
 __all__ = ["RecordStore"]
 
@@ -97,12 +97,13 @@ class RecordStore(Exporting, Filling):
                     DanglingReferenceWarning,
                     stacklevel=outside(),
                 )
-        with self._step():
+        with self._step(), Progress("removing", total=len(ids)) as bar:
             try:
-                batches = Batches(progress(ids, "removing"))
+                batches = Batches(ids)
                 for batch in batches:
                     self._delete(batch)
                     batches.weigh(0)
+                    bar.done(len(batch))
                 for id_ in ids:
                     self._identities.drop(id_)
             except BaseException:

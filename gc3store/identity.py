@@ -94,6 +94,8 @@ class IdentityMap:
         #: Functions with the arguments that undo a change. None of these keeps an object alive that
         #: can be referred to weakly: a long transaction must not pile up all that passed through it.
         self._undo: list[tuple[Any, ...]] | None = None
+        #: Counts what was noted: as long as it stays the same, all is as it was.
+        self.changes = 0
         self._room = _ROOM  # for how many more before it is swept
 
     def live(self, id_: str) -> Any:
@@ -153,6 +155,7 @@ class IdentityMap:
                     self._undo.append((_tell_again, obj, *_told(obj.__dict__)))
                 self._tell(obj, kind, id_)
             return None
+        self.changes += 1
         identity = Identity(obj)
         identity.store = store
         identity.id = id_
@@ -216,6 +219,7 @@ class IdentityMap:
         if self._undo is not None:
             before = (identity.revision, identity.checksum, identity.references, identity.verified)
             self._undo.append((self._set_back, identity, before, self._live.get(identity.id)))
+        self.changes += 1
         identity.revision = revision
         identity.checksum = checksum
         identity.references = references
@@ -260,6 +264,7 @@ class IdentityMap:
 
     def drop(self, id_: str) -> None:
         """Note that the record is gone: its live objects have no ID any more."""
+        self.changes += 1
         identities = list(self._others.get(id_, ()))
         if id_ in self._live:
             identities.append(self._live[id_])

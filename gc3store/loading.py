@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import takewhile
 from typing import Any
 
 from gc3store.batches import BYTES, Batches, by_size
@@ -16,7 +17,7 @@ from gc3store.ids import check_id
 from gc3store.memory import many_objects
 from gc3store.placeholder import MissingReference, faithful, keep_original
 from gc3store.primitives import Primitives, ReplacedError, Stored, corrupt, not_found, repeated
-from gc3store.progress import progress
+from gc3store.progress import Progress
 from gc3store.serialization import checksum_of, decode, encode, make_shell
 
 __all__ = ["Loading"]
@@ -104,19 +105,33 @@ class Loading(Primitives):
         return self._load_batches(wanted)
 
     def _load_batches(self, wanted: builtins.list[str]) -> Iterator[Any]:
-        batches = Batches(progress(wanted, "loading"))
-        for batch in batches:
-            with self._lock, many_objects(len(batch)):
-                records = {stored.id: stored for stored in self._read(builtins.list(dict.fromkeys(batch)))}
-                part, size = _first_part(batch, records)
-                batches.weigh(size, len(part))
-                loaded, failure = self._load_part(part, records)
-            del records
-            loaded.reverse()
-            while loaded:  # what has been handed over is not held any longer
-                yield loaded.pop()
-            if failure is not None:
-                raise failure
+        with Progress("loading", total=len(wanted)) as bar:
+            batches = Batches(wanted)
+            for batch in batches:
+                with self._lock, many_objects(len(batch)):
+                    ids, records = self._read_within(batch)
+                    part, size = _first_part(ids, records)
+                    batches.weigh(size, len(part))
+                    loaded, failure = self._load_part(part, records)
+                del records
+                loaded.reverse()
+                while loaded:  # what has been handed over is not held any longer
+                    yield loaded.pop()
+                    bar.done()
+                if failure is not None:
+                    raise failure
+
+    def _read_within(self, ids: builtins.list[str]) -> tuple[builtins.list[str], dict[str, Stored]]:
+        """Read records as long as they fit into the memory for a batch; return the first of `ids`, and these."""
+        unique = builtins.list(dict.fromkeys(ids))
+        records: dict[str, Stored] = {}
+        size = 0
+        for stored in self._read(unique):
+            records[stored.id] = stored
+            size += stored.size
+            if size > BYTES and len(records) < len(unique):
+                return builtins.list(takewhile(records.__contains__, ids)), records
+        return ids, records
 
     def _load_part(
         self, ids: Sequence[str], records: dict[str, Stored]
@@ -317,7 +332,7 @@ def _first_part(ids: builtins.list[str], records: dict[str, Stored]) -> tuple[Se
         # What is too large for a row is not read yet, and fills a part by itself.
         return records[id_].size or BYTES if id_ in records else 0
 
-    part = next(by_size(ids, weight))
+    part = next(by_size(ids, weight), ids)
     return part, sum([weight(id_) for id_ in part])
 
 

@@ -78,14 +78,17 @@ class Rest:
         self._context: Any = None
 
     def begin(self) -> None:
-        """Let the garbage collector rest."""
+        """Let the garbage collector rest, if it does not yet."""
+        if self._context is not None:
+            return
         self._context = many_objects(MANY)
         self._context.__enter__()
 
     def end(self) -> None:
         """Let it go on, if it was resting."""
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
+        context, self._context = self._context, None
+        if context is not None:
+            context.__exit__(None, None, None)
 
 
 _pauses = 0

@@ -101,15 +101,19 @@ class Draft:
 
     def __init__(self, obj: Any, identity: Identity | None) -> None:
         self.obj = obj
-        self.identity = identity
-        self.id: str | None = identity.id if identity is not None else None
+        self.identify(identity)
         self.prefix = ""
         self.revision = 1
-        self.expected: int | None = identity.revision if identity is not None else None
         self.encoded: Encoded = None  # type: ignore[assignment]
         self.references: Sequence[str | Draft] = ()
         self.fields: dict[str, Any] = {}
         self.in_place = False
+
+    def identify(self, identity: Identity | None) -> None:
+        """Say which record the object is, in the revision that it has now."""
+        self.identity = identity
+        self.id: str | None = identity.id if identity is not None else None
+        self.expected: int | None = identity.revision if identity is not None else None
 
     def reference_ids(self) -> tuple[str, ...]:
         """Return the IDs that the record refers to, once all have one."""

@@ -21,7 +21,7 @@ from gc3store.inspection.templates import Glance, LargePartError, Templates
 from gc3store.inspection.tree import Reader, persistent_text
 from gc3store.inspection.values import Reference
 from gc3store.paths import MISSING, Path, evaluate, parse
-from gc3store.progress import progress
+from gc3store.progress import Progress
 
 if TYPE_CHECKING:
     from gc3store.inspecting import Inspecting, Payload
@@ -171,13 +171,15 @@ class Probe:
 def probes(store: Inspecting, ids: Sequence[str], *, show: bool = True) -> Iterator[tuple[str, Probe | None]]:
     """Yield each record, opened up; `None` for one that cannot be read."""
     templates = Templates()
-    batches = Batches(progress(ids, "looking inside", show=show))
-    for batch in batches:
-        size = 0
-        for id_, probe in _opened(store, batch, templates):
-            size += probe.size if probe is not None else 0
-            yield id_, probe
-        batches.weigh(size)
+    with Progress("looking inside", total=len(ids), show=show) as bar:
+        batches = Batches(ids)
+        for batch in batches:
+            size = 0
+            for id_, probe in _opened(store, batch, templates):
+                size += probe.size if probe is not None else 0
+                yield id_, probe
+                bar.done()
+            batches.weigh(size)
 
 
 def _opened(
@@ -247,37 +249,39 @@ def read_rows(
         Returns the stamps that records have now.
     """
     templates = Templates()
-    batches = Batches(progress(ids, "looking inside"))
-    for batch in batches:
-        rows = {id_: Row(id_, [MISSING] * len(paths)) for id_ in batch}
-        further: list[tuple[str, _Question]] = []
-        size = 0
-        for id_, probe in _opened(store, batch, templates):
-            row = rows[id_]
-            if probe is None:
-                row.sound = False
-                continue
-            size += probe.size
-            row.values = [_seen(probe, path) for path in paths]
-            for at, found in enumerate(row.values):
-                if type(found) is _Elsewhere:
-                    further.append((found.id, _Question(row, at, found.path)))
-            if probe.strayed:
+    with Progress("looking inside", total=len(ids)) as bar:
+        batches = Batches(ids)
+        for batch in batches:
+            rows = {id_: Row(id_, [MISSING] * len(paths)) for id_ in batch}
+            further: list[tuple[str, _Question]] = []
+            size = 0
+            for id_, probe in _opened(store, batch, templates):
+                row = rows[id_]
+                if probe is None:
+                    row.sound = False
+                    continue
+                size += probe.size
+                row.values = [_seen(probe, path) for path in paths]
                 for at, found in enumerate(row.values):
-                    row.values[at] = Found(found, _changing(probe))
-        batches.weigh(size)
-        for _ in range(_HOPS):
-            if not further:
-                break
-            # Before they are read: if one changes meanwhile, it has another stamp next time.
-            stamps = current({id_ for id_, _ in further})
-            asked: dict[str, list[_Question]] = {}
-            for id_, question in further:
-                question.way += ((id_, stamps.get(id_, GONE)),)
-                question.answer(MISSING)
-                asked.setdefault(id_, []).append(question)
-            further = _answered(store, asked, templates)
-        yield from rows.values()
+                    if type(found) is _Elsewhere:
+                        further.append((found.id, _Question(row, at, found.path)))
+                if probe.strayed:
+                    for at, found in enumerate(row.values):
+                        row.values[at] = Found(found, _changing(probe))
+            batches.weigh(size)
+            for _ in range(_HOPS):
+                if not further:
+                    break
+                # Before they are read: if one changes meanwhile, it has another stamp next time.
+                stamps = current({id_ for id_, _ in further})
+                asked: dict[str, list[_Question]] = {}
+                for id_, question in further:
+                    question.way += ((id_, stamps.get(id_, GONE)),)
+                    question.answer(MISSING)
+                    asked.setdefault(id_, []).append(question)
+                further = _answered(store, asked, templates)
+            bar.done(len(batch))
+            yield from rows.values()
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
-__all__ = ["progress", "without_bars"]
+__all__ = ["Progress", "length_of", "progress", "without_bars"]
 
 T = TypeVar("T")
 
@@ -28,52 +29,80 @@ def without_bars() -> Iterator[None]:
         _allowed.reset(token)
 
 
-def progress(items: Iterable[T], what: str, *, total: int | None = None, show: bool = True) -> Iterable[T]:
-    """Return `items` with a progress bar that appears if walking through them takes long.
+class Progress:
+    """Counts what is done, with a bar that appears if it takes long; to be used in a ``with`` block.
 
     Parameters
     ----------
-    items : iterable
-        What is being worked on, one after the other.
     what : str
         A word for the work, shown before the bar.
     total : int, optional
-        How many there are, where `items` cannot tell.
+        How many there are to do, if that is known.
     show : bool
         `False` for no bar at all.
 
     Examples
     --------
-    >>> list(progress(range(3), "counting"))
-    [0, 1, 2]
+    >>> with Progress("counting", total=3) as bar:
+    ...     for number in range(3):
+    ...         bar.done()
     """
-    if not (show and _allowed.get()):
-        return items
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    return _watched(iter(items), what, total)
+
+    def __init__(self, what: str, *, total: int | None = None, show: bool = True) -> None:
+        self._what = what
+        self._total = total
+        self._count = 0
+        self._bar: Any = None
+        # What is over in a moment, as nearly everything is, does not even import the bar.
+        self._late = time.monotonic() + DELAY if show and _allowed.get() else math.inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def done(self, count: int = 1) -> None:
+        """Say that so many more have been dealt with."""
+        self._count += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() >= self._late and self._count != self._total:
+            self._bar = _bar(self._what, self._total, self._count)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
-def _watched(items: Iterator[T], what: str, total: int | None) -> Iterator[T]:
-    # What is over in a moment, as nearly everything is, does not even import the bar.
-    late = time.monotonic() + DELAY
-    done = 0
-    for item in items:
-        yield item
-        done += 1
-        if time.monotonic() >= late:
-            break
-    else:
-        return
-    if done == total:
-        return
+def _bar(what: str, total: int | None, done: int) -> Any:
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a prettier bar needs other packages
         from tqdm.auto import tqdm
 
-    with tqdm(desc=what, total=total, initial=done, leave=False, dynamic_ncols=True) as bar:
+    return tqdm(desc=what, total=total, initial=done, leave=False, dynamic_ncols=True)
+
+
+def length_of(items: object) -> int | None:
+    """Return how many items there are, `None` if that shows only when one has walked through them.
+
+    >>> length_of([1, 2]), length_of(iter([1, 2]))
+    (2, None)
+    """
+    return len(items) if isinstance(items, Sized) else None
+
+
+def progress(items: Iterable[T], what: str, *, total: int | None = None, show: bool = True) -> Iterator[T]:
+    """Yield `items`, with a progress bar that appears if dealing with them takes long.
+
+    An item counts as done when the next one is asked for. Parameters as for `Progress`; `total` is
+    for `items` that cannot tell how many they are.
+
+    Examples
+    --------
+    >>> list(progress(range(3), "counting"))
+    [0, 1, 2]
+    """
+    with Progress(what, total=length_of(items) if total is None else total, show=show) as bar:
         for item in items:
             yield item
-            bar.update()
+            bar.done()

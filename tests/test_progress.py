@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import termios
 
 import pytest
 
-from gc3store import copy, progress
+from gc3store import copy, drafting, progress
 from gc3store.testing import Point, in_new_interpreter
 
 from .conftest import place_in
@@ -50,6 +51,44 @@ def test_a_bar_appears_only_when_it_takes_long(place, what, long, tmp_path, monk
     out, err = capsys.readouterr()
     assert out == ""
     assert what.partition(",")[0] in err if long else err == ""
+
+
+def _counts():
+    """Return what the bars that are shown have counted."""
+    from tqdm.auto import tqdm
+
+    return [bar.n for bar in tqdm._instances]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_bar_counts_what_is_done_and_not_what_was_taken(place, slow, monkeypatch, capsys):
+    """Also where objects come so slowly that each is saved before the next one is there."""
+    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(drafting, "PATIENCE", 0 if slow else 3600)  # whatever the machine
+    total, batch = (25, 1) if slow else (2500, 1000)
+    store, other = place.open(durable=False), place.open()
+    seen = []
+
+    def points():
+        for number in range(total):
+            if number % (total // 5) == 0 and place.kind == "directory":
+                assert len(list(place.path.glob("*.gc3"))) == number // batch * batch
+            seen.append((number // batch * batch, _counts()))
+            yield Point(number)
+
+    ids = store.save_many(points())
+    assert all(counts == ([count] if count else []) for count, counts in seen)
+    seen.clear()
+    for number, _ in enumerate(store.load_many(ids)):
+        seen += [count - number for count in _counts()]
+    assert seen
+    assert set(seen) == {0}
+    assert _counts() == []
+    capsys.readouterr()
+    store.remove_many(ids)
+    shown = [int(n) for n in re.findall(rf"(\d+)/{total} ", capsys.readouterr().err)]
+    assert shown[0] == 1  # the first batch
+    assert len(other) == 0
 
 
 def test_all_items_come_through_in_order(monkeypatch, capsys):

@@ -58,6 +58,56 @@ def test_no_second_copy_of_a_buffer(place, size, record_property):
     assert loading <= most, f"loading took {loading / MIB:.1f} MiB beyond the array"
 
 
+def _stream(url, small, count, size, backwards):
+    """Save and load many small objects and then large ones; what is beyond one large one at most."""
+    import numpy as np
+
+    def objects():
+        yield from range(small)
+        for number in range(count):
+            yield {"array": np.full(size // 8, number, dtype="f8")}
+
+    with make_store(url, durable=False) as store:
+        store.load(store.save({"warm": np.arange(300_000)}))
+        ids, saving = _peak(lambda: store.save_many(objects()))
+    with make_store(url) as store:
+        if backwards:
+            ids.reverse()
+
+        def load():
+            return sum(obj["array"][-1] for obj in store.load_many(ids) if not isinstance(obj, int))
+
+        total, loading = _peak(load)
+        assert total == sum(range(count))
+    return saving - size, loading - size
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/clear_refs"), reason="memory is measured as Linux tells it"
+)
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [
+        (160, MIB - 4096),  # as large as an object may be that is kept in one piece
+        (16, 20 * MIB),
+        pytest.param(2000, MIB - 4096, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+        pytest.param(200, 20 * MIB, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_large_objects_after_many_small_ones(place, count, size, backwards, record_property):
+    """How many are in memory together is a matter of what they weigh, not of what those before did."""
+    pytest.importorskip("numpy")
+    saving, loading = in_fresh_process(_stream, place.url, 2000, count, size, backwards, timeout=1500)
+    record_property(
+        f"memory beyond one of {count} arrays of {size / MIB:.1f} MiB after small ones, {place.kind}",
+        f"saving {saving / MIB:.1f} MiB, loading {loading / MIB:.1f} MiB",
+    )
+    # A batch of 16 MiB: the objects, what they were read from, and what is being made ready.
+    assert saving <= 64 * MIB, f"saving took {saving / MIB:.1f} MiB beyond one object"
+    assert loading <= 64 * MIB, f"loading took {loading / MIB:.1f} MiB beyond one object"
+
+
 def _limit(more):
     """Let this process have so much more memory than it has now, and none beyond."""
     limit = _status("VmSize") + more

@@ -10,7 +10,7 @@ import pytest
 
 from gc3store import Persistable
 from gc3store.batches import BYTES, MOST, Batches
-from gc3store.testing import Point
+from gc3store.testing import Node, Point
 
 LARGE = BYTES + 2**20
 
@@ -99,6 +99,53 @@ def test_what_changes_while_it_is_streamed_is_loaded_as_it_is_then(place):
         assert [obj is node for obj, node in zip(seen, nodes, strict=True)] == [True] * 3
         nodes[2].number = "newer"
         assert store.save(nodes[2]) == ids[2]
+
+
+def test_what_a_stream_changes_while_it_goes_on_is_saved_as_it_is_in_the_end(place):
+    """Objects that come again, and parts of those that come later: none is an older state of itself."""
+    store, other = place.open(durable=False), place.open()
+    point, part, deep = Point(), Node("part"), Node("deep")
+    part.links.append(deep)
+
+    def stream():
+        for number in range(40):
+            point.x = part.value = deep.value = number
+            yield point
+            yield Node(number, part)
+            if number == 20:
+                part.links.append(Node("late", deep))
+
+    ids = store.save_many(stream())
+    assert len(set(ids)) == 41
+    assert len(other) == 44
+    assert other.load(ids[0]).x == 39
+    for number, id_ in enumerate(ids[1::2]):
+        node = other.load(id_)
+        assert (node.value, node.links[0].value, node.links[0].links[0].value) == (number, 39, 39)
+        assert node.links[0].links[1].links == [node.links[0].links[0]]
+    again = store.describe(part.persistent_id).revision
+    store.save_many([part, deep, point])  # there was no change since
+    assert store.describe(part.persistent_id).revision == again
+
+
+def test_a_stream_may_save_what_it_gives(place):
+    with place.open(durable=False) as store:
+        nodes = [Node(number) for number in range(50)]
+
+        def stream():
+            for number, node in enumerate(nodes):
+                if number % 3 == 0:
+                    store.save(node)
+                yield node
+                if number % 3 == 1:
+                    node.value = -number
+                    store.save(nodes[number // 2])
+                    store.save(node)
+
+        ids = store.save_many(stream())
+        assert ids == [node.persistent_id for node in nodes]
+        assert len(store) == 50
+        assert [store.load(id_, fresh=True).value for id_ in ids] == [node.value for node in nodes]
 
 
 def test_batches_take_again_what_did_not_fit():

@@ -19,6 +19,10 @@ from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
 __all__ = ["SqlReading"]
 
 
+#: How many rows with payloads are in memory at a time, each of less than a megabyte.
+_ROWS = 16
+
+
 class SqlReading(SqlWriting):
     """A store as far as payloads are read."""
 
@@ -35,7 +39,7 @@ class SqlReading(SqlWriting):
             return
         numbers = self._backend.numbers([number_of(id_) for id_ in ids])
         wanted = set(ids)
-        for row in self._execute(self._statements.read_many, (numbers,)):
+        for row in self._stream(self._statements.read_many, (numbers,), part=_ROWS):
             if row[0] in wanted:
                 yield self._stored(row)
 

@@ -222,13 +222,13 @@ class SessionStore(RecordStore):
             pass  # there is no connection yet, or the statement failed: the long way round
         return self._run(lambda connection: list(connection.execute(text, values).fetchall()))
 
-    def _stream(self, text: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield the rows that a statement finds, a part at a time."""
+    def _stream(self, text: str, values: Sequence[Any] = (), *, part: int = _PART) -> Iterator[Any]:
+        """Yield the rows that a statement finds, a `part` at a time."""
         cursor = self._run(lambda connection: connection.execute(text, values))
         session = self._session()
         session.open += 1
         try:
-            while rows := self._run(lambda _: cursor.fetchmany(_PART)):
+            while rows := self._run(lambda _: cursor.fetchmany(part)):
                 yield from rows
         finally:
             session.open -= 1
