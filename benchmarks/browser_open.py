@@ -2,7 +2,8 @@
 
 Prints seconds and bytes that reached the page, from running the cell to the first row;
 the time until all rows in view are there after a jump and after a drag of 60 jumps;
-whether the last row is reached; and for ours the time until a search is answered.
+whether the last row is reached; and for ours the time until details, sorted rows and
+searches are there.
 ``FILE`` is a store made by ``benchmarks.browser_store``; without it, one is made. All
 are shown the same columns of the same million rows; what the others need as a data
 frame is read before the clock starts. AG Grid is built by ``npm ci && npm run build``
@@ -223,6 +224,38 @@ def search(front, contender):
             front.page.wait_for_timeout(2000)  # counts and facets come after the rows
 
 
+def details(front, contender):
+    """Measure how soon the details of a row that is clicked are there."""
+    took = front.page.evaluate(
+        f"""async () => {{
+              const took = [];
+              for (let index = 1; index <= 8; index++) {{
+                const row = {ROOT}.querySelector(`.window .row[data-index='${{index}}']`);
+                const start = performance.now();
+                row.click();
+                while (!{ROOT}.querySelector('.details').textContent.includes(row.dataset.id)) {{
+                  await new Promise(requestAnimationFrame);
+                }}
+                took.push(performance.now() - start);
+                await new Promise(done => setTimeout(done, 300));
+              }}
+              return took;
+            }}"""
+    )
+    show(contender, "details of a row", took)
+
+
+def sort(front, contender):
+    """Measure how soon rows are there in another order, and after jumps: the first sorts all, the others do not."""
+    scroll = f"const g = {contender.grid}; g.scrollTop = %s * (g.scrollHeight - g.clientHeight);"
+    head = f"{ROOT}.querySelector('.head [data-key=size]')"
+    press = f"{head}.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter', bubbles: true }}));"
+    show(contender, "sorted by size", [timed(front.page, contender, press)])
+    show(contender, "first jump in that order", [timed(front.page, contender, scroll % 0.5)])
+    later = [timed(front.page, contender, scroll % part) for part in (0.123, 0.999, 0.3, 0.75)]
+    show(contender, "later jumps in that order", later)
+
+
 def show(contender, what, milliseconds, more=""):
     done = [value for value in milliseconds if value is not None]
     if not done:
@@ -247,6 +280,10 @@ def measure(contender, browser, folder, path):
             make_index(front, path)
         open_and_scroll(front, traffic, contender, path)
         if contender is OURS:
+            front.page.evaluate(f"() => {{ const g = {OURS.grid}; g.scrollTop = 0; }}")
+            front.page.wait_for_timeout(1000)
+            details(front, contender)
+            sort(front, contender)
             search(front, contender)
         context.close()
     finally:
