@@ -252,9 +252,10 @@ class Saving(Drafting):
                 self._write_and_settle(drafts, drafts)
             else:
                 with self._step():
-                    self._confirm(unchanged, labels)
+                    self._check_newest(unchanged)
                     if drafts:
                         self._write_and_settle(drafts, drafts)
+                    self._confirm(unchanged, labels)
             for draft in known.values():
                 if not draft.revision:  # stored as it is, which is what its owner wanted to be sure of
                     self._identities.mark_saved(draft.obj)
@@ -262,13 +263,17 @@ class Saving(Drafting):
             rest.end()
         return [draft.id for draft in roots]  # type: ignore[misc]
 
-    def _confirm(self, drafts: builtins.list[Draft], labels: dict[str, Any]) -> None:
-        """Check that unchanged objects are the newest, and give them their new labels."""
+    def _check_newest(self, drafts: builtins.list[Draft]) -> None:
+        """Check that unchanged objects are as they are stored."""
         revisions = self._revisions([str(d.id) for d in drafts])
         for draft in drafts:
             assert draft.identity is not None
             check_revision(str(draft.id), draft.identity.revision, revisions.get(str(draft.id)))
-            changes = {k: labels[k] for k in ("name", "tags") if labels[k] is not KEEP}
+
+    def _confirm(self, drafts: builtins.list[Draft], labels: dict[str, Any]) -> None:
+        """Give unchanged objects their new labels."""
+        changes = {k: labels[k] for k in ("name", "tags") if labels[k] is not KEEP}
+        for draft in drafts:
             self._relabel(str(draft.id), {**changes, "explicit": True})
             self._identities.mark_saved(draft.obj)
 

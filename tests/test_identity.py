@@ -586,6 +586,27 @@ class TestTransactions:
         assert len(set(ids)) == 5
         assert set(ids) <= set(other.list())
 
+    def test_a_save_that_is_refused_within_one_leaves_nothing(self, place):
+        """Whoever catches the error may go on, and commit the rest."""
+        store, other = place.open(), place.open()
+        changed, unchanged, gone = Node("changed"), Node("unchanged"), Node("gone")
+        id_, _, _ = store.save_many([changed, unchanged, gone])
+        theirs = other.load(id_)
+        theirs.value = "theirs"
+        other.save(theirs)
+        other.remove(gone.persistent_id)
+        with store.transaction():
+            for outdated in (changed, gone):
+                outdated.links.append(Node("new"))
+                with pytest.raises(ConflictError):
+                    store.save(Node("whole", unchanged, outdated), name="refused")
+                with pytest.raises(ConflictError):
+                    store.save_many([unchanged, outdated])
+            kept = store.save(Node("kept"))
+        assert sorted(other.list()) == sorted([id_, unchanged.persistent_id, kept])
+        assert other.find("refused") == []
+        assert not hasattr(changed.links[0], "persistent_id")
+
     def test_nested_transactions_are_one(self, store):
         with store.transaction():
             first = store.save(1)

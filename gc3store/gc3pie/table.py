@@ -277,13 +277,15 @@ class GC3PieTable(GC3PieRecords):
     def _put(self, records: Sequence[tuple[Draft, bytes]], fresh: set[str]) -> None:
         table = self._table
         with self._translated():
-            found = self._revisions([str(draft.id) for draft, _ in records if draft.id not in fresh])
+            existing = [draft for draft, _ in records if draft.id not in fresh]
+            found = self._revisions([str(draft.id) for draft in existing])
+            for draft in existing:  # before anything is written: the caller may go on with the transaction
+                check_revision(str(draft.id), draft.expected, found.get(str(draft.id)))
             for draft, data in records:
                 values = {"data": data, "state": draft.fields["state"] or "UNKNOWN", **self._extra_of(draft)}
                 if draft.id in fresh:
                     self._writer.execute(sa.insert(table).values(id=int(draft.id), **values))
                 else:
-                    check_revision(str(draft.id), draft.expected, found.get(str(draft.id)))
                     where = table.c.id == int(str(draft.id))
                     self._writer.execute(sa.update(table).where(where).values(**values))
 

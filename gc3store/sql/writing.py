@@ -138,10 +138,12 @@ class SqlWriting(SessionStore):
                 for digest in {draft.fields["environment"] for draft in drafts} - self._environments:
                     if digest is not None:
                         self._ensure_environment(connection, digest)
+                # First what can be refused: the caller may go on with a transaction in which this was.
+                found = self._checked_rows(connection, old) if old else {}
                 if fresh:
                     self._insert(connection, fresh)
                 if old:
-                    self._overwrite(connection, old)
+                    self._overwrite(connection, old, found)
             except BaseException:
                 for draft in fresh:
                     draft.id = None
@@ -243,14 +245,18 @@ class SqlWriting(SessionStore):
 
         return self._run(work)
 
-    def _overwrite(self, connection: Any, drafts: builtins.list[Draft]) -> None:
-        statements, backend = self._statements, self._backend
+    def _checked_rows(self, connection: Any, drafts: builtins.list[Draft]) -> dict[str, Any]:
+        """Return the rows of records that are to be replaced, as `_locked_rows`; they are as was expected."""
         found = self._locked_rows(connection, [str(d.id) for d in drafts])
         for draft in drafts:
             revision = found[str(draft.id)][1] if str(draft.id) in found else None
             check_revision(str(draft.id), draft.expected, revision)
             assert revision is not None
             draft.revision = revision + 1
+        return found
+
+    def _overwrite(self, connection: Any, drafts: builtins.list[Draft], found: Mapping[str, Any]) -> None:
+        statements, backend = self._statements, self._backend
         records, payloads, references = [], [], []
         values: builtins.list[tuple[Any, ...]] = []
         for draft in drafts:

@@ -289,6 +289,25 @@ def test_a_step_is_whole_in_a_table(samples):
     assert rows(samples / "jobs.db")[50] != before[50]
 
 
+def test_a_save_that_is_refused_within_a_step_leaves_nothing(samples):
+    path = samples / "jobs.db"
+    store, other = make_store(path), make_store(path)
+    run, theirs = store.load("50"), other.load("50")
+    theirs.energy = 1.0
+    other.save(theirs)
+    before = rows(path)
+    with store.transaction():
+        new = new_run()
+        new.parent = run
+        run.energy = 2.0
+        with pytest.raises(ConflictError):
+            store.save(new)
+        store.save(new_run(8.5))
+    assert len(rows(path)) == len(before) + 1
+    assert rows(path)[50] == before[50]
+    assert not hasattr(new, "persistent_id")
+
+
 def test_columns_are_kept_and_filled(samples):
     path = samples / "jobs.db"
     connection = sqlite3.connect(path)
