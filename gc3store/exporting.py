@@ -89,7 +89,7 @@ class Exporting(Saving, Loading):
             with self._lock, self._snapshot():
                 record = self.describe(id_)
                 stored = self._fetch(id_)
-                if record.revision != stored.revision:
+                if record.revision != stored.revision and record.error is None:
                     raise replaced(id_)
                 source = stored.open()
             return _draft(record, stored, source)

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -81,6 +81,34 @@ def load_json(data: bytes | str) -> Any:
         return json.loads(data)
 
 
+#: The types of what an entry has.
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("name", "cls", "state", "preview", "origin", "environment", "data", "error"), str),
+    **dict.fromkeys(("size", "created", "modified"), int),
+    **dict.fromkeys(("tags", "references", "buffers"), list),
+    "columns": dict,
+}
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is int and -62_135_596_800_000_000 <= value < 253_402_300_800_000_000
+
+
+#: What else must hold of those that are not texts.
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "size": lambda size: 0 <= size < 2**63,
+    "created": _is_time,
+    "modified": _is_time,
+    "tags": lambda tags: all(type(tag) is str for tag in tags),
+    "references": lambda ids: all(type(id_) is str and is_id(id_) for id_ in ids),
+    "buffers": lambda sizes: all(type(size) is int and size >= 0 for size in sizes),
+    # A time stands in a list.
+    "columns": lambda values: all(
+        type(value) is not list or (len(value) == 1 and _is_time(value[0])) for value in values.values()
+    ),
+}
+
+
 class Damaged(Exception):  # noqa: N818  (a finding, which stores turn into an error of the tree)
     """The bytes are no record, or a damaged one; the text says how."""
 
@@ -108,16 +136,18 @@ class Head(NamedTuple):
     end: int
 
     def entry(self) -> dict[str, Any]:
-        """Return the catalogue entry; `Damaged` if it is none, or refers to what can be no record."""
+        """Return the catalogue entry; `Damaged` if it is none, or has something in it that cannot be."""
         try:
             entry = load_json(self.json)
         except ValueError as error:
             raise Damaged(f"its head cannot be read: {error}") from error
         if not isinstance(entry, dict):
             raise Damaged("its head is no catalogue entry")
-        references = entry.get("references", [])
-        if type(references) is not list or not all(type(id_) is str and is_id(id_) for id_ in references):
-            raise Damaged("what it refers to are no IDs")
+        for name, value in entry.items():
+            if (kind := _KINDS.get(name)) is not None and (
+                type(value) is not kind or (kind is not str and not _FITS[name](value))
+            ):
+                raise Damaged(f"what stands for its {name} cannot be that")
         return entry
 
 

@@ -37,6 +37,7 @@ class Ground:
         A folder of its own, with everything of the store in it that is a file.
     """
 
+    kind: str = ""
     #: What a fresh interpreter has to do without, and the call that needs it.
     needed: tuple[str, Callable[[str], Any]] = ("pandas", lambda url: make_store(url).table())
 
@@ -158,6 +159,7 @@ class GC3PieDirectoryGround(Ground):
 
 
 class SqliteGround(Ground):
+    kind = "sqlite"
     needed = ("sqlalchemy", make_store)
     rows = "gc3store_payload", "number"
 
@@ -192,6 +194,7 @@ class SqliteGround(Ground):
 
 
 class GC3PieTableGround(SqliteGround):
+    kind = "gc3pie table"
     rows = "store", "id"
 
     def fill(self) -> None:
@@ -204,8 +207,6 @@ class GC3PieTableGround(SqliteGround):
 
 
 class ServerGround(Ground):
-    kind: str
-
     def __init__(self, folder: Path, database: str) -> None:
         super().__init__(folder)
         self.database = database

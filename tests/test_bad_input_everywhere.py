@@ -342,6 +342,28 @@ class TestDamage:
         assert not mark.exists()
         assert ground.content() == planted
 
+    def test_a_record_whose_payload_is_missing(self, ground):
+        if ground.kind not in ("sqlite", *SERVERS):
+            pytest.skip("a record is one file, or one row")
+        id_, *others = ground.ids
+        table = "gc3store_payload" if ground.kind == "sqlite" else f"{ground.table}_payload"
+        lose = f"DELETE FROM {table} WHERE number = {id_.rpartition('.')[2]}"
+        ground.execute(lose)
+        store = ground.open()
+        assert (id_ in store.list(), id_ in store.table().index) == (True, True)
+        assert "its payload is missing" in store.describe(id_).error
+        assert "its payload is missing" in _reason(store, id_)
+        store.replace(id_, ground.fresh("whole again"))
+        assert store.load(id_).x == "whole again"
+        ground.execute(lose)
+        data = store.export(id_)
+        store.remove(id_)
+        assert id_ not in store.list()
+        assert store.restore(data) == id_
+        assert "damaged" in _reason(store, id_)
+        store.remove(id_)
+        assert [store.load(other).x for other in others] == [1, 2]
+
     @pytest.mark.parametrize("large", [False, True])
     def test_it_is_exported_and_put_back_as_it_was(self, ground, large):
         store = ground.open()

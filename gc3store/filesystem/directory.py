@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import threading
 import uuid as uuid_module
@@ -47,6 +48,7 @@ _PRIVATE = ".gc3store"
 _VERSION = 1
 _READ = 32 * 1024
 _SUFFIX = ".gc3"
+_DIGEST = re.compile("[0-9a-z]{1,64}")
 
 
 def path_of(url: str | os.PathLike[str]) -> str:
@@ -291,7 +293,7 @@ class Directory(RecordStore):
         self._environments.add(digest)
 
     def _environment_text(self, digest: str | None) -> str | None:
-        if not digest or not digest.isalnum():
+        if not digest or not _DIGEST.fullmatch(digest):
             return None
         if digest not in self._environment_texts:
             data = self._read_file(os.path.join(self._private, "environments", digest))

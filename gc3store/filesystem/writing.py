@@ -170,6 +170,8 @@ class Writing(Numbering):
             "created": fields.get("created", now),
             "modified": now,
         }
+        if fields.get("error"):  # of one that was damaged, more may be lost
+            entry = {name: value for name, value in entry.items() if value is not None}
         if fields["environment"]:
             entry["environment"] = fields["environment"]
         for name in ("state", "preview", "origin", "error"):

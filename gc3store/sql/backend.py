@@ -62,6 +62,9 @@ class Backend(ABC):
     #: What a database looked like that connections believe does not change.
     frozen: Any = None
 
+    #: Whether a column may have values of another type than it is of.
+    untyped: ClassVar[bool] = False
+
     #: Payloads of this size or more are cut into chunks, in bytes.
     inline: int = STEP
     #: Largest chunk, in bytes.

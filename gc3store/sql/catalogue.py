@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -95,28 +95,31 @@ class SqlCatalogue(SqlReading):
         id_, name, cls, state, tags, size, created, modified, revision = row[:9]
         flags, checksum, preview, origin, environment, columns = row[9:15]
         references: builtins.list[str] = []
-        if flags is not None and flags & REFERS:
+        if type(flags) is int and flags & REFERS:
             rows = self._execute(self._statements.references, (number,))
             references = [_target(target, target_id) for target, target_id in rows]
         text = self._backend.text
-        entry = {
-            "id": id_,
-            "name": text(name),
-            "cls": text(cls),
-            "state": text(state),
-            "tags": json.loads(tags) if tags else (),
-            "size": size,
-            "created": created,
-            "modified": modified,
-            "revision": revision,
-            "preview": preview,
-            "references": references,
-            "origin": origin,
-            "columns": load_json(columns) if columns else None,
-            "checksum": bytes(checksum).hex() if checksum is not None else None,
-            "error": "damaged: its payload is missing" if flags is None else None,
-        }
-        return record_from_entry(entry, environment=environment, columns=self.columns)
+        try:
+            entry = {
+                "id": id_,
+                "name": text(name),
+                "cls": text(cls),
+                "state": text(state),
+                "tags": json.loads(tags) if tags else (),
+                "size": size,
+                "created": created,
+                "modified": modified,
+                "revision": revision,
+                "preview": preview,
+                "references": references,
+                "origin": origin,
+                "columns": load_json(columns) if columns else None,
+                "checksum": bytes(checksum).hex() if isinstance(checksum, (bytes, memoryview)) else None,
+                "error": "damaged: its payload is missing" if flags is None else None,
+            }
+            return _sound(record_from_entry(entry, environment=environment, columns=self.columns))
+        except _UNREADABLE as error:
+            return _damaged(id_, error)
 
     def prepare_search(self) -> None:
         """Bring the index for searching up to date, in the background, if the store is large enough for one."""
@@ -182,18 +185,24 @@ class SqlCatalogue(SqlReading):
         text = self._backend.text
         try:
             for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
-                yield Record(
-                    id=id_,
-                    name=text(name),
-                    cls=text(cls),
-                    state=text(state),
-                    tags=tuple(json.loads(tags)) if tags else (),
-                    size=size,
-                    created=from_microseconds(created),
-                    modified=from_microseconds(modified),
-                    revision=revision,
-                    columns=values_from(columns[0], names) if names else {},
-                )
+                try:
+                    record = _sound(
+                        Record(
+                            id=id_,
+                            name=text(name),
+                            cls=text(cls),
+                            state=text(state),
+                            tags=tuple(json.loads(tags)) if tags else (),
+                            size=size,
+                            created=from_microseconds(created),
+                            modified=from_microseconds(modified),
+                            revision=revision,
+                            columns=values_from(columns[0], names) if names else {},
+                        )
+                    )
+                except _UNREADABLE as error:
+                    record = _damaged(id_, error)
+                yield record
         except self._backend.error as error:
             raise self._translate(error) from error
 
@@ -210,8 +219,20 @@ class SqlCatalogue(SqlReading):
         if user:
             fields.append("columns")
         rows = self._rows(query, fields, self._execute)
+        try:
+            return self._as_columns(rows, fields, user)
+        except _UNREADABLE:
+            return super()._columns(
+                query, names
+            )  # entry by entry, so that each that is damaged stands by itself
+
+    def _as_columns(
+        self, rows: Iterable[tuple[Any, ...]], fields: Sequence[str], user: Sequence[str]
+    ) -> dict[str, builtins.list[Any]]:
         columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
         found = dict(zip(fields, columns, strict=True))
+        if self._backend.untyped:
+            _check_types(found)
         if user:
             values = [values_from(text, user) for text in found.pop("columns")]
             found |= {name: [value[name] for value in values] for name in user}
@@ -258,6 +279,38 @@ def _target(number: Any, id_: str | None) -> str:
         if found is not None and is_id(found):
             return found
     return _NOWHERE
+
+
+_INTEGERS = ("size", "created", "modified", "revision", "number")
+
+#: What it raises to read an entry that is damaged.
+_UNREADABLE = (TypeError, ValueError, LookupError, OverflowError, AttributeError)
+
+
+def _damaged(id_: str, error: Exception) -> Record:
+    return Record(id=id_, error=f"damaged: its entry in the catalogue cannot be read: {error}")
+
+
+def _sound(record: Record) -> Record:
+    """Return a record, unless SQLite has kept values of other types in it than its columns are of."""
+    numbers = type(record.size) is type(record.revision) is int and record.revision > 0
+    if numbers and type(record.cls) is type(record.id) is str:
+        for text in (record.name, record.state, record.preview, *record.tags):
+            if text is not None and type(text) is not str:
+                break
+        else:
+            return record
+    raise TypeError("it has values of other types than its columns are of")
+
+
+def _check_types(columns: Mapping[str, builtins.list[Any]]) -> None:
+    """Raise an error if there are values of other types in columns than these are of."""
+    for name, values in columns.items():
+        kinds = {int} if name in _INTEGERS else {str, type(None)}
+        if not set(map(type, values)) <= kinds:
+            raise TypeError(f"the column {name!r} has values of other types")
+        if values and name in ("created", "modified"):
+            from_microseconds(min(values)), from_microseconds(max(values))
 
 
 def _as_is(value: Any) -> Any:

@@ -22,6 +22,8 @@ __all__ = ["SqlReading"]
 #: How many rows with payloads are in memory at a time, each of less than a megabyte.
 _ROWS = 16
 
+_BYTES = (bytes, memoryview)
+
 
 class SqlReading(SqlWriting):
     """A store as far as payloads are read."""
@@ -46,10 +48,11 @@ class SqlReading(SqlWriting):
     def _remains(self, id_: str) -> bytes:
         number = number_of(id_)
         rows = self._execute(self._statements.read_one, (number,))
-        if not rows:  # the catalogue has it, and that is all
-            return b""
-        if not rows[0][2] & CHUNKED:
-            return bytes(rows[0][6])
+        if not rows:
+            raise not_found(id_)
+        flags, data = rows[0][2], rows[0][6]
+        if type(flags) is not int or not flags & CHUNKED:
+            return bytes(data) if isinstance(data, _BYTES) else str(data or "").encode("utf-8", "replace")
         return self._run(
             lambda connection: b"".join(
                 chunk for (chunk,) in self._backend.read_chunks(connection, self._statements, number)
@@ -58,6 +61,11 @@ class SqlReading(SqlWriting):
 
     def _stored(self, row: Any) -> Stored:
         id_, revision, flags, checksum, stream_size, buffers, data = row
+        if flags is None:
+            raise corrupt(id_, "its payload is missing")
+        numbers = type(flags) is type(stream_size) is type(revision) is int and revision > 0
+        if not numbers or not isinstance(data, _BYTES):
+            raise corrupt(id_, "its row has values of other types")
         references = None if flags & REFERS else ()
         plain = bool(flags & PLAIN)
         if flags & CHUNKED:
@@ -71,7 +79,7 @@ class SqlReading(SqlWriting):
 
         def open_() -> Source:
             position, parts = stream_size, []
-            for size in json.loads(buffers):
+            for size in _sizes(id_, buffers):
                 parts.append(bytearray(data[position : position + size]))
                 position += size
             if len(data) != position:
@@ -95,7 +103,7 @@ class SqlReading(SqlWriting):
 
     def _read_chunks(self, connection: Any, id_: str, row: Any) -> Source:
         _, _, flags, checksum, stream_size, buffers, _ = row
-        sizes = json.loads(buffers) if buffers else []
+        sizes = _sizes(id_, buffers) if buffers else []
         hasher = xxhash.xxh3_128()
         chunks = iter(self._backend.read_chunks(connection, self._statements, number_of(id_)))
         stream: Any
@@ -121,6 +129,16 @@ class SqlReading(SqlWriting):
         if isinstance(stream, bytearray):
             stream = memoryview(stream)
         return Source(stream, parts or None, plain=bool(flags & PLAIN))
+
+
+def _sizes(id_: str, text: str) -> list[int]:
+    try:
+        sizes = json.loads(text)
+        if type(sizes) is list and all(type(size) is int and size >= 0 for size in sizes):
+            return sizes
+    except (TypeError, ValueError):
+        pass
+    raise corrupt(id_, "the sizes of its buffers cannot be read")
 
 
 def _next(chunks: Iterator[Any], id_: str) -> Any:

@@ -222,7 +222,7 @@ class Statements:
             payload.c.buffers,
             payload.c.data,
         )
-        both = record.join(payload, payload.c.number == record.c.number)
+        both = record.outerjoin(payload, payload.c.number == record.c.number)
         self.read_one = text(sa.select(*whole).select_from(both).where(record.c.number == p("number_")))
         self.read_many = text(sa.select(*whole).select_from(both).where(listed(record.c.number)))
         self.read_chunks = text(
@@ -235,7 +235,7 @@ class Statements:
         self.revisions = text(sa.select(record.c.id, record.c.revision).where(listed(record.c.number)))
         before = (
             sa.select(record.c.id, record.c.revision, payload.c.flags, record.c.columns)
-            .select_from(both)
+            .select_from(record.join(payload, payload.c.number == record.c.number))
             .with_for_update()
         )
         self.before = text(
@@ -243,6 +243,16 @@ class Statements:
             before.where(listed(record.c.number)).order_by(record.c.number)
         )
         self.before_one = text(before.where(record.c.number == p("number_")))
+        # Of outer joins not all rows can be locked.
+        self.before_lost = text(
+            sa.select(record.c.id, record.c.revision, sa.null(), record.c.columns)
+            .where(
+                listed(record.c.number),
+                ~sa.exists().where(payload.c.number == record.c.number).correlate(record),
+            )
+            .order_by(record.c.number)
+            .with_for_update()
+        )
         self.by_origin = text(sa.select(record.c.id, record.c.explicit).order_by(record.c.number))
 
         reach = sa.select(record.c.number).where(listed(record.c.number)).cte("reach", recursive=True)
@@ -258,7 +268,7 @@ class Statements:
         )
         self.closure_whole = text(
             sa.select(record.c.number, *whole).select_from(
-                reach.join(record, record.c.number == reach.c.number).join(
+                reach.join(record, record.c.number == reach.c.number).outerjoin(
                     payload, payload.c.number == reach.c.number
                 )
             )

@@ -69,6 +69,7 @@ class SQLite(Backend):
     paramstyle: ClassVar[str] = "qmark"
     counter: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = False
+    untyped: ClassVar[bool] = True
 
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)

@@ -26,6 +26,11 @@ __all__ = ["CHUNKED", "PLAIN", "REFERS", "SqlWriting"]
 PLAIN, REFERS, CHUNKED = 1, 2, 4
 
 
+def _flags(row: Any) -> int:
+    """Return the flags in what `_locked_rows` gives; of what is damaged, all of them."""
+    return row[2] if type(row[2]) is int else -1
+
+
 class SqlWriting(SessionStore):
     """A store as far as writing is concerned.
 
@@ -198,7 +203,7 @@ class SqlWriting(SessionStore):
         values: builtins.list[tuple[Any, ...]] = []
         for draft, number in zip(drafts, numbers, strict=True):
             fields = draft.fields
-            name, tags, now = fields["name"], fields["tags"], fields["now"]
+            name, tags, now = fields["name"], fields["tags"], fields["now"] or 0  # lost, if it was damaged
             text = None
             if fields.get("columns"):
                 columns = self._user_columns.known(fields["columns"])
@@ -213,7 +218,7 @@ class SqlWriting(SessionStore):
                     fields["state"],
                     json.dumps(tags, ensure_ascii=False) if tags is not KEEP and tags else None,
                     fields["size"],
-                    fields.get("created", now),
+                    fields.get("created", now) or 0,
                     now,
                     draft.revision,
                     1 if fields["explicit"] else 0,
@@ -252,7 +257,7 @@ class SqlWriting(SessionStore):
             revision = found[str(draft.id)][1] if str(draft.id) in found else None
             check_revision(str(draft.id), draft.expected, revision)
             assert revision is not None
-            draft.revision = revision + 1
+            draft.revision = revision + 1 if type(revision) is int and revision > 0 else 1
         return found
 
     def _overwrite(self, connection: Any, drafts: builtins.list[Draft], found: Mapping[str, Any]) -> None:
@@ -262,7 +267,10 @@ class SqlWriting(SessionStore):
         for draft in drafts:
             fields = draft.fields
             number = number_of(str(draft.id))
-            flags, columns_before = found[str(draft.id)][2:]
+            before = found[str(draft.id)]
+            flags, columns_before = _flags(before), before[3]
+            if before[2] is None:  # its payload is missing
+                connection.execute(statements.claim_payload, (number, *statements.empty_payload))
             columns = self._user_columns.known(fields["columns"]) if fields.get("columns") else {}
             if flags & REFERS:
                 connection.execute(statements.delete_references, (number,))
@@ -298,11 +306,14 @@ class SqlWriting(SessionStore):
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
         if len(ids) == 1:
-            rows = connection.execute(self._statements.before_one, (number_of(ids[0]),))
+            rows = connection.execute(self._statements.before_one, (number_of(ids[0]),)).fetchall()
         else:
             numbers = self._backend.numbers([number_of(id_) for id_ in ids])
-            rows = connection.execute(self._statements.before, (numbers,))
-        return {row[0]: row for row in rows.fetchall()}
+            rows = connection.execute(self._statements.before, (numbers,)).fetchall()
+        if len(rows) < len(ids):  # those whose payloads are missing can still be replaced and removed
+            numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+            rows = [*rows, *connection.execute(self._statements.before_lost, (numbers,)).fetchall()]
+        return {row[0]: row for row in rows}
 
     def _is_chunked(self, encoded: Encoded) -> bool:
         return encoded.size >= self._backend.inline or not isinstance(encoded.stream, bytes)
@@ -358,8 +369,8 @@ class SqlWriting(SessionStore):
             backend.retire(connection, statements, max(numbers))
             schema, delete = statements.schema, statements.delete_all
             further = [
-                (schema.reference, [id_ for id_ in ids if found[id_][2] & REFERS]),
-                (schema.chunk, [id_ for id_ in ids if found[id_][2] & CHUNKED]),
+                (schema.reference, [id_ for id_ in ids if _flags(found[id_]) & REFERS]),
+                (schema.chunk, [id_ for id_ in ids if _flags(found[id_]) & CHUNKED]),
                 (schema.value, [id_ for id_ in ids if found[id_][3] is not None]),
             ]
             for table, some in further:
@@ -383,7 +394,7 @@ class SqlWriting(SessionStore):
         name, tags, explicit = row[1:]
         if "tags" in changes:
             tags = json.dumps(changes["tags"], ensure_ascii=False) if changes["tags"] else None
-        new = (changes.get("name", name), tags, int(explicit or changes.get("explicit", 0)))
+        new = (changes.get("name", name), tags, int(bool(explicit or changes.get("explicit", 0))))
         if new != (row[1], row[2], explicit):
             connection.execute(self._statements.relabel, (*new, number))
         return True
