@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from hostile_columns import columns
 from hostile_pickles import large, small
 from hostile_sharing import shared
 
@@ -27,7 +28,9 @@ SLOW = (
     "shared tuples as a key", "shared dictionaries", "many states", "names", "objects with a shared state",
     "builtins.set of a shared list", "persistent IDs that are nested", "getattr of getattr",
     "builtins.frozenset in itself", "fields that overlap in fields", "indexes without end", "sparse array without end",
-    "structures of Arrow in structures", "frozen set that is its own argument",
+    "structures of Arrow in structures", "frozen set that is its own argument", "no opcode in the middle",
+    "types in types", "records in records", "9 labels of labels", "3000 intervals of intervals",
+    "dictionaries of Arrow in dictionaries", "a hundred thousand times one of the texts", "a series without end",
 )  # fmt: skip
 #: Streams that ask plain types for too much: the documentation says that only looking is bounded, not loading.
 GREEDY = ("Fraction", "bytes", "bytearray", "list of range")
@@ -44,7 +47,7 @@ WATCHED = (
 def streams(step=1):
     """Yield names and streams, one in `step`."""
     yield from itertools.islice(small(), 0, None, step)
-    slow = (found for group in (large, shared) for found in group() if found[0] in SLOW)
+    slow = (found for group in (large, shared, columns) for found in group() if found[0] in SLOW)
     yield from itertools.islice(slow, 0, None, step)
 
 

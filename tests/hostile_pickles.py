@@ -14,6 +14,7 @@ import pickletools
 import struct
 import sys
 
+from hostile_columns import columns
 from hostile_sharing import shared
 
 
@@ -400,6 +401,7 @@ def _long(value):
 def _inspect(name, stream):
     from gc3store import inspection
     from gc3store.errors import InspectionError, StoreError
+    from gc3store.paths import evaluate
 
     results = []
     for look in (inspection.read, inspection.summary, _columns):
@@ -419,6 +421,8 @@ def _inspect(name, stream):
                 results.append("InspectionError")
             inspection.differences(value, 1)
             dir(value)
+            for path in ("a", "energy", "execution.state"):
+                evaluate(path, value)
             results.append("value")
     return results
 
@@ -463,7 +467,7 @@ def main(group, first=0, step=1):
 
     sys.addaudithook(hook)
     out = []
-    streams = {"small": small, "large": large, "shared": shared}[group]()
+    streams = {"small": small, "large": large, "shared": shared, "columns": columns}[group]()
     for name, stream in itertools.islice(streams, first, None, step):
         start = time.process_time()
         try:

@@ -239,13 +239,17 @@ def _dictionary(array: _Array, index: Any, reader: Reader) -> _Values:
         setattr(inner, slot, getattr(array, slot))
     inner.type, inner.dictionary = index, None
     name, at, source = _values(inner, reader)
-    if name not in _NUMBERS or array.dictionary is None:
+    if not name.startswith(("int", "uint")) or array.dictionary is None:
         raise NotPlainError
     values: Column = array.dictionary[0]
+    if values.dtype.startswith(("dictionary", "list", "struct")):
+        raise NotPlainError  # each place that refers to one would be as large as it
+
+    value = values.once
 
     def get(i: int) -> Any:
         code = at(i)
-        return values[code] if 0 <= code < len(values) else None
+        return value(code) if 0 <= code < len(values) else None
 
     return (
         f"dictionary<values={values.dtype.removesuffix('[pyarrow]')}, indices={name}>",

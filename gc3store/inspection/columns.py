@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
+from gc3store.inspection.arrays import Array
+from gc3store.inspection.budget import NotPlainError
 from gc3store.inspection.values import _Shown
 
-__all__ = ["Column", "Frame", "Index"]
+__all__ = ["Column", "Frame", "Index", "stored"]
+
+_DEPTH: Final = 10
+#: So many labels are gone through, and one for each byte that is stored of them.
+_LABELS: Final = 1 << 16
+
+
+def _flat(source: tuple[Any, ...]) -> Iterator[Any]:
+    for part in source:
+        if isinstance(part, tuple):
+            yield from part
+        else:
+            yield part
+
+
+def stored(source: Any) -> Iterator[Any]:
+    """Yield the byte strings and lists that something is worked out from."""
+    if isinstance(source, Array):
+        yield source.layout[0]
+    elif isinstance(source, Column):
+        for part in _flat(source.source):
+            yield from stored(part)
+    elif isinstance(source, (str, bytes, bytearray, memoryview)):
+        yield source
 
 
 class Column(_Shown):
@@ -23,10 +49,18 @@ class Column(_Shown):
         The labels of the rows, where it is a Series.
     source : tuple
         What the values are worked out from; two columns with the same type, length and source are the same.
+    depth : int
+        How many columns are between it and what is stored: each gets its values from the next.
+
+    Raises
+    ------
+    NotPlainError
+        If there are more than pandas would ever have, or more values than can be counted.
     """
 
-    __slots__ = ("_get", "_length", "dtype", "index", "name", "source")
+    __slots__ = ("_get", "_length", "_made", "depth", "dtype", "index", "name", "source")
     __hash__ = None  # type: ignore[assignment]
+    depth: int
 
     def __init__(
         self,
@@ -37,6 +71,10 @@ class Column(_Shown):
         name: Any = None,
         index: Index | None = None,
     ) -> None:
+        self.depth = 1 + max((part.depth for part in _flat(source) if isinstance(part, Column)), default=0)
+        if self.depth > _DEPTH or length >= 1 << 62:
+            raise NotPlainError
+        self._made: dict[int, Any] = {}
         self._length = length
         self._get = get
         self.dtype = dtype
@@ -71,8 +109,11 @@ class Column(_Shown):
         return self._get(index)
 
     def _position(self, label: Any) -> int:
-        if self.index is not None:
-            for position, found in enumerate(self.index):
+        index = self.index
+        if index is not None:
+            # One can declare more labels than there are atoms, where they are counted or mostly missing.
+            most = _LABELS + sum(map(len, stored(index)))
+            for position, found in enumerate(islice(index, most)):
                 if found == label:
                     return position
         raise KeyError(label)
@@ -83,6 +124,12 @@ class Column(_Shown):
     def tolist(self) -> list[Any]:
         """Return all values."""
         return list(self)
+
+    def once(self, position: int) -> Any:
+        """Return a value by position that many places refer to: the same object each time."""
+        if position not in self._made:
+            self._made[position] = self._get(position)
+        return self._made[position]
 
 
 class Index(Column):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from gc3store.errors import InspectionError
 from gc3store.inspection.arrays import Array
-from gc3store.inspection.columns import Column
+from gc3store.inspection.columns import Column, stored
 from gc3store.inspection.display import text
 from gc3store.inspection.matching import EXTRA, MISSING, Keys, equal, kind_of
 from gc3store.inspection.values import Inert, Pairs, attributes, class_path, parts
@@ -59,7 +59,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def differences(left: Any, right: Any, *, limit: int = 1000) -> list[Difference]:
-    """Return where two values differ, at most `limit` places.
+    """Return where two values differ, at most `limit` places, or as many as a quarter of a gigabyte holds.
 
     Raises
     ------
@@ -74,15 +74,22 @@ def differences(left: Any, right: Any, *, limit: int = 1000) -> list[Difference]
     >>> differences(a, b)
     [trace[1]: 2 != 3]
     """
-    found = []
+    found, held = [], 0
     for difference in _Walk().differences(left, right):
         found.append(difference)
-        if len(found) >= limit:
+        held += sum(len(v) for v in (difference.left, difference.right) if isinstance(v, _BUFFERS))
+        if len(found) >= limit or held > _HELD:
             break
     return found
 
 
-#: A step: its sort, (".", name), ("[", key), ("#", element), ("{", None) or ("", None), and what is there on both sides.
+#: So many characters and bytes of what differs are held.
+_HELD: Final = 1 << 28
+#: Characters that take about as long as a step.
+_LONG: Final = 512
+
+#: A step: its sort, (".", name), ("[", key), ("#", element) of an array, ("=", place) in a column, ("{", None) or
+#: ("", None), and what is there on both sides.
 _Step = tuple[str, Any, Any, Any]
 
 #: A place: the place around it, and the step from there, (".", name) or ("[", key).
@@ -122,7 +129,8 @@ class _Walk:
             if a is MISSING or b is MISSING or kind != kind_of(b):
                 yield Difference(_path(place), a, b)
             elif not kind:
-                if not self._equal(a, b):
+                # What was made for this look alone is not remembered.
+                if not (equal(a, b) if sort in ("#", "=") else self._equal(a, b)):
                     yield Difference(_path(place), a, b)
             elif self._classes.joined(a, b):
                 continue
@@ -154,13 +162,16 @@ class _Walk:
                     yield "[", a.columns[i], a.values[i], b.values[i]
         elif kind == "array":
             if not self._same_bytes(a, b):
-                self._pay(a.size * a.dtype.weight, a, b)
+                self._pay(a.size * a.dtype.weight + a.nbytes // _LONG, a, b)
                 yield from _elements(a, b)
         elif kind == "column":
             yield from _labels(a, b)
             if not self._same_source(a.source, b.source):
                 self._pay(len(a), *a.source, *b.source)
-                yield from _items(a, b)
+                for _, i, left, right in _items(a, b):
+                    if isinstance(left, _BUFFERS) and len(left) >= _LONG:
+                        self._pay(len(left) // _LONG)  # it may be made anew for each place that refers to it
+                    yield "=", i, left, right
         else:
             yield from self._plain_children(kind, a, b)
 
@@ -226,11 +237,11 @@ class _Walk:
     def _pay(self, count: int, *sources: Any) -> None:
         # What is stored is paid for when it is first met.
         for source in sources:
-            for stored in _stored(source):
-                if id(stored) not in self._seen:
-                    self._seen.add(id(stored))
-                    self._classes.keep(stored, source)
-                    self._allowance += len(stored)
+            for held in stored(source):
+                if id(held) not in self._seen:
+                    self._seen.add(id(held))
+                    self._classes.keep(held, source)
+                    self._allowance += len(held)
         if count > self._allowance:
             raise InspectionError(
                 "These values stand for so much more than is stored of them that comparing them would take too long."
@@ -238,19 +249,10 @@ class _Walk:
         self._allowance -= count
 
 
-def _stored(source: Any) -> Iterator[Any]:
-    """Yield the byte strings and lists that something is worked out from."""
-    if isinstance(source, Array):
-        yield source.layout[0]
-    elif isinstance(source, Column):
-        for part in source.source:
-            yield from _stored(part)
-    elif isinstance(source, _BUFFERS):
-        yield source
-
-
 def _alike(a: Any, b: Any) -> bool:
-    return bool(a.shape == b.shape) and str(a.dtype) == str(b.dtype)
+    if a.shape != b.shape:
+        return False
+    return bool(a.dtype.means(b.dtype) if isinstance(a, Array) else a.dtype == b.dtype)
 
 
 _BUFFERS: Final = (str, bytes, bytearray, memoryview)

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ _UNITS: Final = {  # the length of a unit in microseconds, numerator and denomin
     "s": (1_000_000, 1),
     "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000), "ps": (1, 10**6), "fs": (1, 10**9), "as": (1, 10**12),
 }  # fmt: skip
+#: Types are so deep within types at most.
+_DEPTH: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - datetime64 has no time zone
 _NAT: Final = -(1 << 63)
 _NUMBERS: Final = {
@@ -41,7 +44,7 @@ _NAMES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
     """The type of an array's elements.
 
@@ -69,26 +72,55 @@ class DType:
     base: DType | None = None
     shape: tuple[int, ...] = ()
     #: How many plain values an element is decoded to.
-    weight: int = field(default=1, init=False, compare=False, repr=False)
+    weight: int = field(default=1, init=False, repr=False)
     #: Whether elements are, or contain, Python objects.
-    objects: bool = field(default=False, init=False, compare=False, repr=False)
+    objects: bool = field(default=False, init=False, repr=False)
+    #: How deep types are within types.
+    depth: int = field(default=1, init=False, repr=False)
+    #: What is the same for types whose elements mean the same, and for those that are stored the same.
+    _meaning: bytes = field(default=b"", init=False, repr=False)
+    _layout: bytes = field(default=b"", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Worked out once: types within types may share their parts.
+        # Worked out once: types within types may share their parts, so that following them takes for ever.
         inner = [type_ for _, type_, _ in self.fields] + ([self.base] if self.base is not None else [])
         weight = (
             sum(type_.weight for type_ in inner) * prod(self.shape)
             if self.base
             else 1 + sum(type_.weight for type_ in inner)
         )
+        names, offsets = [name for name, _, _ in self.fields], [offset for _, _, offset in self.fields]
+        meaning = _digest(
+            self.kind, self.size, self.unit, self.shape, names, [type_._meaning for type_ in inner]
+        )
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "objects", self.kind in "OT" or any(type_.objects for type_ in inner))
+        object.__setattr__(self, "depth", 1 + max((type_.depth for type_ in inner), default=0))
+        object.__setattr__(self, "_meaning", meaning)
+        layout = _digest(meaning, self.order, offsets, [type_._layout for type_ in inner])
+        object.__setattr__(self, "_layout", layout)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DType) and self._layout == other._layout
+
+    def __hash__(self) -> int:
+        return hash(self._layout)
+
+    def means(self, other: DType) -> bool:
+        """Whether elements mean the same, byte orders and offsets aside."""
+        return self._meaning == other._meaning
 
     def __str__(self) -> str:
+        return self._text(3)
+
+    def _text(self, levels: int) -> str:
         if self.base is not None:
-            return f"({self.base}, {self.shape})"
+            return f"({self.base._text(levels)}, {self.shape})"
         if self.fields:
-            return "{" + ", ".join(f"{name}: {type_._inner}" for name, type_, _ in self.fields[:50]) + "}"
+            if not levels or (levels < 3 and len(self.fields) > 5):
+                return f"{{{len(self.fields)} fields}}"
+            shown = [f"{name[:100]}: {type_._text(levels - 1)}" for name, type_, _ in self.fields[:50]]
+            return "{" + ", ".join(shown) + "}"
         if self.kind in "OT":
             return "object" if self.kind == "O" else "StringDType"
         if self.kind in "SUV":
@@ -97,10 +129,6 @@ class DType:
             return "bool"
         text = f"{_NAMES[self.kind]}" + ("" if self.kind in "Mm" else f"{self.size * 8}")
         return text + (f"[{self.unit}]" if self.unit else "")
-
-    @property
-    def _inner(self) -> str:
-        return f"{{{len(self.fields)} fields}}" if len(self.fields) > 5 else str(self)
 
     @property
     def code(self) -> str:
@@ -115,15 +143,15 @@ class DType:
             return tuple(type_.decode(data, at + offset) for _, type_, offset in self.fields)
         if self.base is not None:
             return _nested(self.base, data, at, self.shape)
-        if kind in "biuf":
-            letter = _NUMBERS.get(f"{kind}{size}")
-            if letter:
-                return struct.unpack_from(self._order + letter, data, at)[0]
-            return _extended(bytes(data[at : at + size]), self._order)
-        raw = bytes(data[at : at + size])
+        if kind == "f":
+            return self._float(data, at, size)
+        if kind in "biu":
+            return struct.unpack_from(self._order + _NUMBERS[f"{kind}{size}"], data, at)[0]
         if kind == "c":
-            part = DType("f", size // 2, self.order)
-            return complex(part.decode(data, at), part.decode(data, at + size // 2))
+            half = size // 2
+            parts = self._float(data, at, half), self._float(data, at + half, half)
+            return None if None in parts else complex(*parts)
+        raw = bytes(data[at : at + size])
         if kind == "S":
             return raw.rstrip(b"\0")
         if kind == "U":
@@ -134,9 +162,19 @@ class DType:
             return _moment(kind, self.unit, struct.unpack(self._order + "q", raw)[0])
         return raw
 
+    def _float(self, data: memoryview, at: int, size: int) -> Any:
+        letter = _NUMBERS.get(f"f{size}")
+        if letter:
+            return struct.unpack_from(self._order + letter, data, at)[0]
+        return _extended(bytes(data[at : at + size]), self._order)
+
     @property
     def _order(self) -> str:
         return ">" if self.order == ">" else "<"
+
+
+def _digest(*parts: Any) -> bytes:
+    return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _nested(dtype: DType, data: memoryview, at: int, shape: tuple[int, ...]) -> list[Any]:
@@ -230,7 +268,12 @@ def _dtype(args: tuple[Any, ...], node: Node, reader: Reader) -> DType:
         order = state[1] if state[1] in ("<", ">", "|") else "<" if state[1] == "=" else _refuse()
         if type(state[2]) is tuple and len(state[2]) == 2:
             base, shape = dtype_of(state[2][0], reader), shape_of(state[2][1])
-            if not 1 <= len(shape) <= 32 or prod(shape) * base.size != size or not size:
+            if (
+                not 1 <= len(shape) <= 32
+                or prod(shape) * base.size != size
+                or not size
+                or base.depth >= _DEPTH
+            ):
                 raise NotPlainError
             return DType(kind, size, order, base=base, shape=shape)
         if type(state[3]) is tuple:
@@ -242,7 +285,7 @@ def _dtype(args: tuple[Any, ...], node: Node, reader: Reader) -> DType:
                 if type(entry) is not tuple or len(entry) < 2 or type(entry[1]) is not int:
                     raise NotPlainError
                 type_ = dtype_of(entry[0], reader)
-                if not 0 <= entry[1] <= size - type_.size:
+                if not 0 <= entry[1] <= size - type_.size or type_.depth >= _DEPTH:
                     raise NotPlainError
                 found.append((name, type_, entry[1]))
             fields = tuple(found)

@@ -68,10 +68,10 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
     (array, dtype) = (first, state[1]) if isinstance(first, Array) else (second, state[0])
     if not isinstance(array, Array):
         raise NotPlainError
-    if kind == "Categorical":
+    if kind == "Categorical" and array.dtype.kind == "i":
         categories = reader.once(_categories, dtype)
-        size = len(categories)
-        column = _of_array(array, row, "category", lambda at: categories[at] if 0 <= at < size else None)
+        size, category = len(categories), categories.once
+        column = _of_array(array, row, "category", lambda at: category(at) if 0 <= at < size else None)
         column.source = (*column.source, categories)
         return column
     if kind in ("StringArray", "StringArrayNumpySemantics"):
@@ -179,7 +179,8 @@ def _intervals(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 
 def between(left: Column, right: Column, closed: Any) -> Column:
     start, end = _BRACKETS.get(closed if type(closed) is str else "", ("", ""))
-    if not start or len(left) != len(right) or left.dtype != right.dtype:
+    nested = left.dtype.startswith("interval")  # each value would be twice as long as those in it
+    if not start or len(left) != len(right) or left.dtype != right.dtype or nested:
         raise NotPlainError
 
     def get(i: int) -> Any:

@@ -72,6 +72,10 @@ def _multi(fields: dict[str, Any], reader: Reader) -> Index:
         or len(levels) != len(codes)
         or len({code.shape for code in codes}) != 1
         or codes[0].ndim != 1
+        or any(code.dtype.kind not in "iu" for code in codes)
+        or any(
+            level.dtype == "MultiIndex" for level in levels
+        )  # labels of labels, each as large as all below
     ):
         raise NotPlainError
 

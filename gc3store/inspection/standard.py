@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import TYPE_CHECKING, Any, Final
@@ -415,4 +416,12 @@ VALUES: Final[dict[str, Builder]] = {
 }
 
 #: What building a value from checked arguments may still raise.
-REFUSALS: Final = (NotPlainError, ValueError, OverflowError, InvalidOperation, TypeError)
+REFUSALS: Final = (
+    NotPlainError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
