@@ -237,10 +237,8 @@ def points_of(lines):
             thread, call = match[1] or first, match[2]
             counts[thread, call] += 1
             found.append((thread, call, counts[thread, call]))
-    elsewhere = Counter()  # how often a call occurs in a thread that is not the first
-    for thread, call, nth in found:
-        if thread != first:
-            elsewhere[call] = max(elsewhere[call], nth)
+    # How often other threads call: another time it may be one of them that does so each time.
+    elsewhere = Counter(call for thread, call, _ in found if thread != first)
     return [(call, nth, nth > elsewhere[call]) for _, call, nth in found]
 
 
