@@ -76,7 +76,9 @@ class Saving(Drafting):
     def save_many(self, objs: Iterable[Any]) -> builtins.list[str]:
         """Save several objects as one step, and return their IDs in the same order.
 
-        In a directory each record is a step of its own.
+        They may come from a generator, and be more than memory holds: they are written in batches of 16 MiB
+        of payloads, of 1000 objects or of what came within a second. What is given again, or reached again,
+        within a batch is saved as it is at the end of that. In a directory each record is a step of its own.
         """
         ids: list[str] = []
         running = not isinstance(objs, (builtins.list, tuple))
