@@ -502,6 +502,39 @@ def test_what_is_no_job_has_nothing_of_the_kind(store, model):
     assert not store.attributes()["path"].str.startswith("job").any()
 
 
+@pytest.mark.parametrize("dangling", [False, True])
+def test_references_in_cells_are_shown_and_not_followed(store, model, dangling, monkeypatch):
+    part = model.Part(1.5)
+    id_ = store.save(model.Study(part))
+    if dangling:
+        with pytest.warns(gc3store.DanglingReferenceWarning):
+            store.remove(part.persistent_id)
+    table = store.table(columns=["runs[0]", "runs"])
+    read = []
+    original = type(store)._read
+    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
+    assert f"→ {table.loc[id_, 'runs[0]'].id}" in repr(table)
+    assert "→" in table._repr_html_()
+    reference = table.loc[id_, "runs[0]"]
+    for name in ("_repr_html_", "_ipython_display_", "_typ", "__array__", "__array_interface__"):
+        assert name == "_repr_html_" or not hasattr(reference, name)
+    assert "→" in reference._repr_html_()
+    assert not read
+    if not dangling:
+        assert reference.energy == 1.5
+        assert read
+
+
+def test_what_looks_like_a_frame_to_pandas_is_shown(store, model):
+    # pandas asks objects for a ``_typ``, and treats those that have one as its own.
+    run = model.Run(1, _typ="dataframe", name="odd")
+    id_ = store.save([run, types.SimpleNamespace(_typ="series", x=1)])
+    table = store.table(columns=["[0]", "[1]"])
+    assert "gone_model.Run" in repr(table)
+    assert vars(store.inspect(id_)[0])["_typ"] == "dataframe"
+    assert store.inspect(id_)[1].x == 1
+
+
 def test_parents_follow_when_others_change(store, model):
     part = model.Part(1.5)
     study = model.Study(part)

@@ -385,6 +385,15 @@ def test_a_missing_attribute_is_said():
         pickle.dumps(shown)
 
 
+def test_what_has_attributes_and_no_items_has_no_length():
+    shown = read(pickle.dumps(Result(1.0, [])))
+    for ask in (len, iter, lambda value: 1 in value):
+        with pytest.raises(TypeError, match="no items"):
+            ask(shown)
+    assert bool(shown)
+    assert (len(read(pickle.dumps(Stack()))), len(read(pickle.dumps(Point(1, 2))))) == (0, 2)
+
+
 def test_what_notebooks_define_is_shown_by_name():
     source = """
 class Model:

@@ -24,6 +24,7 @@ from gc3store.inspection.values import (
     OrderedDict,
     Reference,
     Set,
+    is_asked_of_all,
 )
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if args or len(states) != len(node) - 3 or len(states) > 1:
         raise NotPlainError
     fields = mapping_of(states[0][0], reader.budget) if states else {}
-    if any(name.startswith("__") for name in fields):
+    if any(map(is_asked_of_all, fields)):
         raise NotPlainError  # of special meaning, where it is an attribute
     made = Namespace()
     reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))

@@ -208,6 +208,19 @@ class Name(_Shown):
         return hash((self.module, self.name))
 
 
+def is_asked_of_all(name: str) -> bool:
+    """Whether a name is what libraries ask any object for, and believe.
+
+    ``__array_interface__`` is an address in memory to NumPy, and what has a ``_typ`` is a frame to pandas;
+    and nobody wants other records read in order to answer.
+    """
+    return (
+        (name.startswith("__") and name.endswith("__") and len(name) > 4)
+        or name.startswith(("_repr_", "_ipython_"))
+        or name == "_typ"
+    )
+
+
 class Reference(_Shown):
     """Another stored object.
 
@@ -227,7 +240,7 @@ class Reference(_Shown):
         self._follow = follow
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_follow", "id") or self._follow is None:
+        if name in ("_follow", "id") or self._follow is None or is_asked_of_all(name):
             raise AttributeError(f"{self!r} is another stored object; inspect that one for {name!r}.")
         return getattr(self._follow(self.id), name)
 
@@ -321,11 +334,8 @@ class Inert(_Shown):
         object.__setattr__(self, "_Inert__attributes", None)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            # What libraries ask any object for, and believe: ``__array_interface__`` is an address in memory.
-            raise AttributeError(
-                f"{name} is no attribute that inspection shows; it is in vars() of this object."
-            )
+        if is_asked_of_all(name):
+            raise AttributeError(f"{name} is no attribute that inspection shows; vars() of this object may.")
         found = attributes(self)
         for candidate in (name, "_" + name):
             if candidate in found:
@@ -358,18 +368,26 @@ class Inert(_Shown):
         raise KeyError(key)
 
     def __len__(self) -> int:
-        own: Parts = object.__getattribute__(self, "_Inert__parts")
-        return len(own.pairs) if own.pairs else len(_content(own))
+        return len(self.__items())
 
     def __bool__(self) -> bool:
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        own: Parts = object.__getattribute__(self, "_Inert__parts")
-        return iter(Pairs(own.pairs) if own.pairs else _content(own))
+        return iter(self.__items())
 
     def __contains__(self, value: object) -> bool:
         return any(value is v or value == v for v in self)
+
+    def __items(self) -> Any:
+        own: Parts = object.__getattribute__(self, "_Inert__parts")
+        if own.pairs:
+            return Pairs(own.pairs)
+        content = _content(own)
+        if own.states and not content:
+            # As the object itself would say; and pandas 2 shows what has a length as a sequence, here an empty one.
+            raise TypeError(f"The stored {class_path(self) or 'object'} has attributes and no items.")
+        return content
 
     def __reduce__(self) -> Any:
         raise TypeError("What inspection shows cannot be pickled; load the object, or export its record.")
