@@ -124,7 +124,9 @@ def _column(name: str, values: list[Any]) -> Any:
     if name == "tags":
         return pd.Series(values, dtype=object).array
     if name in FIELDS:
-        return pd.array(values, dtype="str")
+        from gc3store.tabulation import texts
+
+        return texts(lambda dtype: pd.array(values, dtype=dtype))
     from gc3store.tabulation import column
 
     return column(values, None).array

@@ -8,9 +8,9 @@ remembered in the user's cache directory, by the record's stamp: revision, size 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gc3store.cellvalues import Found
 from gc3store.memory import MANY, many_objects
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from gc3store.inspecting import Inspecting
 
-__all__ = ["column", "read_paths", "remembered_paths"]
+__all__ = ["column", "read_paths", "remembered_paths", "texts"]
+
+_T = TypeVar("_T")
 
 #: So many IDs can be asked for in one query.
 _MANY = 500
@@ -130,7 +132,7 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
         except OverflowError:
             return pd.Series(cells, index=index, dtype=object)
     if kinds == {str}:
-        return pd.Series(cells, index=index, dtype="str")
+        return texts(lambda dtype: pd.Series(cells, index=index, dtype=dtype))
     if kinds and kinds <= {datetime} and len({v.tzinfo is None for v in cells if v is not None}) == 1:
         zoned = any(v is not None and v.tzinfo is not None for v in cells)
         try:
@@ -140,3 +142,20 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
     if kinds == {timedelta}:
         return pd.Series(pd.to_timedelta(cells), index=index)
     return pd.Series(cells, index=index, dtype=object)
+
+
+def texts(make: Callable[[Any], _T]) -> _T:
+    r"""Return what `make` makes of texts as a type of pandas: the usual one, if that can hold them.
+
+    >>> import pandas as pd
+    >>> str(texts(lambda dtype: pd.Index(["\ud800"], dtype=dtype)).dtype)
+    'str'
+    """
+    try:
+        return make("str")
+    except (
+        UnicodeEncodeError
+    ):  # lone surrogates, as in texts of Python 2: Arrow, if it is installed, keeps none
+        import pandas as pd
+
+        return make(pd.StringDtype("python", na_value=float("nan")))

@@ -355,6 +355,25 @@ def test_columns_that_nobody_has_but_something_alike(store, model, written, mean
         assert f"did you mean {meant!r}?" in str(warning.message)
 
 
+def test_texts_with_lone_surrogates_are_kept(store, model, monkeypatch):
+    # Arrow, which pandas keeps texts in where it is installed, refuses them.
+    odd = "\udcff\ud800"
+    ids = [store.save(model.Run(1, label=text)) for text in (odd, "plain")]
+    for _ in range(2):
+        table = store.table(columns=["label"])
+        assert list(table.loc[ids, "label"]) == [odd, "plain"]
+        assert table["label"].dtype == "str"
+
+    def refused(dtype):
+        if isinstance(dtype, str):
+            odd.encode()
+        return pd.Series([odd, None], dtype=dtype)
+
+    from gc3store.tabulation import texts
+
+    assert texts(refused).isna().tolist() == [False, True]
+
+
 def test_columns_that_nobody_has(store, model):
     store.save(model.Run(1))
     with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
