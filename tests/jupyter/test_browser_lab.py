@@ -200,6 +200,16 @@ def test_03_the_end_is_reached_though_not_yet_counted(lab):
     assert focused(front) == 999_999
 
 
+def test_03_a_range_to_the_end_reaches_it_though_not_yet_counted(lab):
+    front = shown(lab, UNCOUNTED.replace("count = jobs.count", "jobs.total = 2_000\ncount = jobs.count"))
+    row(front, 3).click()
+    press(front, "Shift+End")
+    until(lambda: focused(front) > 3)
+    expect(status(front)).to_contain_text("…")
+    front.kernel("counted.set()")
+    expect(status(front)).to_contain_text("1,997 selected")
+
+
 def test_03_who_went_on_from_an_uncounted_end_stays_there(lab):
     front = shown(lab, UNCOUNTED)
     row(front, 0).click()

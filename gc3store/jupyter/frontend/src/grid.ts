@@ -53,7 +53,7 @@ export class Grid {
   private headFocus = 0;
   private editing: number | null = null;
   /** Rows to whose end the keyboard went before they were counted: it goes on when they are. */
-  private ending: Rows | null = null;
+  private ending: { rows: Rows; range: boolean } | null = null;
   private readonly watcher: ResizeObserver;
 
   constructor(
@@ -99,7 +99,11 @@ export class Grid {
     this.focus = Math.max(0, Math.min(this.focus, rows.count - 1));
     this.scroll.to(this.scroll.top);
     this.draw();
-    if (rows.counted && rows === this.ending) this.go(rows.count - 1, this.holdsFocus);
+    if (rows.counted && rows === this.ending?.rows) {
+      const { range } = this.ending;
+      this.go(rows.count - 1, this.holdsFocus);
+      if (range) this.host.range(this.host.selection.anchor, rows.count - 1);
+    }
   }
 
   /** Draw in the next frame. */
@@ -354,10 +358,8 @@ export class Grid {
         if (selection.size === 0 || (row && !selection.has(row, this.rows))) selection.anchor = from;
         this.go(to);
         this.host.range(selection.anchor, to);
-      } else {
-        this.go(to);
-        if (event.key === "End" && !this.rows.counted) this.ending = this.rows;
-      }
+      } else this.go(to);
+      if (event.key === "End" && !this.rows.counted) this.ending = { rows: this.rows, range: event.shiftKey };
       return true;
     }
     if (event.key === " " && !command) {
