@@ -209,11 +209,14 @@ def main(folder, step):
     import resource
     import warnings
 
+    from tqdm.auto import tqdm
+
     import gc3store
 
     warnings.simplefilter("ignore")
     guard = Guard(folder)
-    # Once with what is harmless, so that no import of our own is left to do.
+    # Once with what is harmless, so that no import of our own is left to do; and a bar, which comes where it takes long.
+    tqdm(total=1, file=io.StringIO()).close()
     calm = folder / "calm"
     with gc3store.make_store(calm) as store:
         store.save({"a": [1, 2.5, b"x"], "s": {1}})

@@ -24,7 +24,6 @@ from gc3store.inspection.values import (
     OrderedDict,
     Reference,
     Set,
-    is_asked_of_all,
 )
 
 if TYPE_CHECKING:
@@ -138,8 +137,6 @@ def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
     if args or len(states) != len(node) - 3 or len(states) > 1:
         raise NotPlainError
     fields = mapping_of(states[0][0], reader.budget) if states else {}
-    if any(map(is_asked_of_all, fields)):
-        raise NotPlainError  # of special meaning, where it is an attribute
     made = Namespace()
     reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))
     return made

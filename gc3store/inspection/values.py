@@ -134,6 +134,12 @@ class Namespace(_Shown, SimpleNamespace):
 
     __hash__ = None
 
+    def __getattribute__(self, name: str) -> Any:
+        own = super().__getattribute__("__dict__")
+        if name in own and is_asked_of_all(name) and name not in ("__dict__", "__class__"):
+            raise AttributeError(f"{name} is no attribute that inspection shows; vars() of this object may.")
+        return super().__getattribute__(name)
+
 
 class Pairs(_Shown):
     """A dictionary, or the elements of a set as keys, whose keys cannot all be hashed safely.
