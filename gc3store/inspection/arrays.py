@@ -17,7 +17,7 @@ from gc3store.inspection.dtypes import DType, dtype_of, shape_of
 from gc3store.inspection.naming import callee
 from gc3store.inspection.nodes import BUFFER, Node
 from gc3store.inspection.standard import NotPlainError, list_of, raw_bytes, state_of
-from gc3store.inspection.values import _Shown
+from gc3store.inspection.values import Shown
 
 if TYPE_CHECKING:
     from gc3store.inspection.tree import Reader
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Array", "array_of", "buffer_of"]
 
 
-class Array(_Shown):
+class Array(Shown):
     """A NumPy array: its elements are decoded when they are asked for.
 
     Attributes

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gc3store.inspection.arrays import Array
 from gc3store.inspection.budget import NotPlainError
-from gc3store.inspection.values import _Shown
+from gc3store.inspection.values import Shown
 
 __all__ = ["Column", "Frame", "Index", "stored"]
 
@@ -36,7 +36,7 @@ def stored(source: Any) -> Iterator[Any]:
         yield source
 
 
-class Column(_Shown):
+class Column(Shown):
     """Values of one type: a Series, a column of a frame, or an extension array.
 
     Attributes
@@ -150,7 +150,7 @@ class Index(Column):
         self.names = list(names)
 
 
-class Frame(_Shown):
+class Frame(Shown):
     """A pandas DataFrame: labels, types, and the values that are asked for.
 
     Attributes
