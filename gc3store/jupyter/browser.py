@@ -180,8 +180,12 @@ class Browser(anywidget.AnyWidget):
     # -- where there are no widgets -----------------------------------------------------
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Return the widget, and a table for what cannot show widgets."""
-        bundle = super()._repr_mimebundle_(**options)
+        """Return the widget, and a table for what cannot show widgets.
+
+        Where nobody watches while the notebook runs there is the table alone: an export would prefer
+        the widget, which shows nothing without a kernel.
+        """
+        bundle: Any = super()._repr_mimebundle_(**options) if _is_watched() else {}
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         text, html = self._fallback()
         return {**data, "text/plain": text, "text/html": html}, metadata
@@ -265,6 +269,16 @@ def _magics() -> Any:
     registry = _shell().magics_manager.registry if _shell() else {}
     ours = (it for it in registry.values() if type(it).__module__ == "gc3store.jupyter.magics")
     return next(ours, None)
+
+
+def _is_watched() -> bool:
+    """Whether somebody may be there to click, as far as can be told.
+
+    What runs notebooks by itself (nbconvert, papermill) tells the kernel that nobody can be asked for
+    input. So does Voilà, which has somebody before it all the same.
+    """
+    kernel = getattr(_shell(), "kernel", None)
+    return getattr(kernel, "_allow_stdin", True) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
 
 
 def _origin() -> dict[str, str] | None:

@@ -192,22 +192,29 @@ def test_in_terminal_ipython(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["html", "markdown"])
-def test_in_an_exported_notebook(tmp_path, form):
-    """As Jupyter saves it, without the states of widgets; GitHub shows the same output as HTML."""
+@pytest.mark.parametrize("run", ["by a front end", "by nbconvert"])
+def test_in_an_exported_notebook(tmp_path, form, run):
+    """As Jupyter saves it, without states of widgets (GitHub shows the same), and as programs run and save it."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     nbconvert = pytest.importorskip("nbconvert")
     code = (
         f"import gc3store\nstore = gc3store.make_store('sqlite:///{tmp_path}/jobs.db')\n"
         "store.save([1, 2], name='a pair')\ngc3store.browse(store)"
     )
+    if run == "by a front end":  # which can ask for input
+        code = f"get_ipython().kernel._allow_stdin = True\n{code}"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    notebook.metadata.pop("widgets", None)
+    (output,) = [o for o in notebook.cells[0].outputs if "data" in o]
+    assert ("application/vnd.jupyter.widget-view+json" in output.data) == (run == "by a front end")
+    if run == "by a front end":
+        notebook.metadata.pop("widgets", None)
     exporter = nbconvert.HTMLExporter() if form == "html" else nbconvert.MarkdownExporter()
     text, _ = exporter.from_notebook_node(notebook)
     assert "<table" in text
     assert "a pair" in text
     assert "1 object" in text
+    assert '<script type="application/vnd.jupyter.widget-view+json"' not in text
 
 
 def test_copied_code_is_a_magic_that_does_the_same(shell, monkeypatch):
