@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,14 @@ def descriptors() -> dict[str, str]:
         except OSError:
             continue
     return found
+
+
+@pytest.fixture
+def pickletester(monkeypatch):
+    """CPython's own tests of pickle, with those of their classes that are to be found in the main module."""
+    module = pytest.importorskip("test.pickletester")
+    # A shell that another test started may have put another main module there.
+    for cls in vars(module).values():
+        if getattr(cls, "__module__", None) == "__main__":
+            monkeypatch.setattr(sys.modules["__main__"], cls.__name__, cls, raising=False)
+    return module

@@ -6,7 +6,6 @@ import datetime as dt
 import importlib
 import pickle
 import struct
-import sys
 import types
 import unittest
 
@@ -218,12 +217,9 @@ class Unpickling(_Compared, pickletester.AbstractUnpickleTests, unittest.TestCas
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("pickletester")
 @pytest.mark.parametrize(("tests", "streams", "values"), [(Pickling, 5000, 200_000), (Unpickling, 100, 150)])
-def test_what_cpython_loads_is_shown(tests, streams, values, monkeypatch):
-    # A shell that another test started may have put another main module there.
-    for cls in vars(pickletester).values():
-        if getattr(cls, "__module__", None) == "__main__":
-            monkeypatch.setattr(sys.modules["__main__"], cls.__name__, cls, raising=False)
+def test_what_cpython_loads_is_shown(tests, streams, values):
     tests.agreement, tests.outcomes = Agreement(), collections.Counter()
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(tests).run(result)

@@ -349,8 +349,7 @@ def look_at_streams(url, pairs):
     return compared
 
 
-def test_what_cpythons_own_tests_pickle(place, record_property):
-    pickletester = pytest.importorskip("test.pickletester")
+def test_what_cpythons_own_tests_pickle(place, record_property, pickletester):
     pairs = []
     with place.open(durable=False) as store:
         for stream in collected(pickletester):
