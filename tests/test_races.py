@@ -190,6 +190,28 @@ def read(logs):
     return list(found.values())
 
 
+def makers_of(history, final, written, lists, cut_off):
+    """Return by which save that was cut off each record of `history` was made: its token, and when it began."""
+    makers, unseen = {}, []
+    for id_, operations in history.items():
+        # Of the tokens that were in it the first one is its making's.
+        values = [op.value for op in operations if op.kind == "load" and op.value]
+        values.append(final.get(id_))
+        tokens = [str(v) for v in values if v is not None and str(v) not in written]
+        token = next((t for t in tokens if t in cut_off), None)
+        if token is not None:
+            makers[id_] = token, cut_off.pop(token)
+        elif not tokens:  # it was gone, or replaced, before anybody saw what was in it
+            ends = [op.end for op in operations if op.outcome == "done"]
+            ends += [end for _, end, ids in lists if id_ in ids]
+            unseen.append((min(ends, default=math.inf), id_))
+    for seen, id_ in sorted(unseen):
+        token = next((t for t, start in cut_off.items() if start <= seen), None)
+        if token is not None:
+            makers[id_] = token, cut_off.pop(token)
+    return makers
+
+
 def check(store, shared, notes):
     """Raise if no order of what was done explains what was seen; return how much was done."""
     saves = [n for n in notes if n["kind"] == "save"]
@@ -230,6 +252,8 @@ def check(store, shared, notes):
         (n["start"], n["end"], set(n["result"])) for n in notes if n["kind"] == "list" and n.get("result")
     ]
     written = {str(op.value) for ops in history.values() for op in ops if op.kind in ("replace", "change")}
+    makers = makers_of({i: ops for i, ops in history.items() if i not in created and i not in shared},
+                       final, written, lists, cut_off)  # fmt: skip
     for id_, operations in history.items():
         before = GONE
         if id_ in created:
@@ -238,15 +262,9 @@ def check(store, shared, notes):
             place = shared.index(id_)
             before = [0, place if place < SHARED // 2 else SHARED // 2 + place]
         else:
-            # Of the tokens that were in it the first one is its making's.
-            values = [op.value for op in operations if op.kind == "load" and op.value]
-            values.append(final.get(id_))
-            tokens = [str(v) for v in values if v is not None and str(v) not in written]
-            token = next((t for t in tokens if t in cut_off), None)
-            if token is None and not tokens and cut_off:
-                token = next(iter(cut_off))  # it was gone, or replaced, before anybody saw what was in it
-            assert token is not None, f"{id_} came out of nothing, or an object was saved twice"
-            operations.append(Operation("create", cut_off.pop(token), math.inf, "unknown", json.loads(token)))
+            assert id_ in makers, f"{id_} came out of nothing, or an object was saved twice"
+            token, start = makers[id_]
+            operations.append(Operation("create", start, math.inf, "unknown", json.loads(token)))
         last = max((op.end for op in operations if op.end < math.inf), default=0)
         first = min(op.start for op in operations) if operations else 0
         open_ends = any(op.end == math.inf for op in operations)
