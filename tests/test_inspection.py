@@ -10,9 +10,11 @@ import enum
 import math
 import pathlib
 import pickle
+import re
 import types
 import uuid
 import zoneinfo
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +40,7 @@ from gc3store.inspection import (
     text,
 )
 from gc3store.inspection.globals import globals_of
+from gc3store.paths import MISSING, evaluate
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -685,6 +688,22 @@ def test_a_key_that_is_there_twice_is_compared_twice():
     assert made(1, 2) != made(1, 3)
     assert made(1, 2) != made(1)
     assert made(1) != made(1, 2)
+
+
+def test_labels_tell_the_path_to_what_they_label():
+    job = read((DATA / "fs" / "IsingRun.26").read_bytes())
+    deep = {"a b": [1, (2, Result(1.5, [Configured(size=3)]))], 7: {"x": Stack([1])}}
+    for _ in range(30):
+        deep = {"level": deep, "kind": Point(1, {"z": 2})}
+    for shown, least in ((job, 50), (read(pickle.dumps(deep)), 10)):
+        found = re.findall(r'<bdi class="k" title="([^"]*)">([^<]*)</bdi>', html(shown))
+        assert len(found) >= least
+        for path, label in found:
+            assert evaluate(unescape(path), shown) is not MISSING, path
+            assert unescape(path).endswith((f"[{unescape(label)}]", unescape(label))), (path, label)
+    # Arguments and keywords are no attributes.
+    page = html(read(pickle.dumps(Configured(size=3), 2)))
+    assert page.count('title="size"') == 1
 
 
 def test_same_is_not_fooled():

@@ -56,7 +56,7 @@ class _Row:
 
     __slots__ = ("above", "block", "kind", "label", "more", "path", "rows", "shown", "value")
 
-    def __init__(self, label: str, value: Any, path: str, above: _Row | None) -> None:
+    def __init__(self, label: str, value: Any, path: str | None, above: _Row | None) -> None:
         self.label = label
         self.value = value
         self.path = path
@@ -69,7 +69,7 @@ class _Row:
     @property
     def weight(self) -> int:
         """About how many characters it takes."""
-        texts = self.label, self.path, *self.kind, self.shown
+        texts = self.label, self.path or "", *self.kind, self.shown
         return 150 + sum(len(escape(text)) for text in texts)
 
     def within_itself(self) -> bool:
@@ -129,7 +129,7 @@ class _Tree:
         for label, path, child in islice(_children(row.value, row.path), _ENTRIES):
             if self._rows <= 0 or self._characters <= 0:
                 break
-            below = _Row(label, child, path if len(path) <= _PATH else "", row)
+            below = _Row(label, child, path, row)
             self._rows -= 1
             self._characters -= below.weight
             row.rows.append(below)
@@ -140,25 +140,34 @@ class _Tree:
         return row.rows
 
 
-def _children(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield label, path and value of what is in a value."""
-    arguments = len(parts(value).args) if isinstance(value, Inert) else 0
+def _children(value: Any, path: str | None) -> Iterator[tuple[str, str | None, Any]]:
+    """Yield label, path and value of what is in a value; `None` for what no path leads to."""
+    arguments = _arguments(value)
+    attributes = not isinstance(value, Inert) or bool(state_parts(value))
     first = -1 if isinstance(value, Inert) else 0  # where items begin that can be asked for by number
     ordered = isinstance(value, (Inert, list, tuple, deque))
     for at, (key, child, is_key) in enumerate(entries(value)):
+        label, step = "", ""
         if is_key:
             label = text(key, limit=60)
-            yield label, f"{path}[{label}]" if type(key) in (str, int) and len(label) < 60 else "", child
+            step = f"[{label}]" if type(key) in (str, int) and len(label) < 60 else ""
         elif key:
-            name = clean(str(key))
-            yield name, f"{path}.{name}" if path else name, child
+            label = clean(str(key))
+            step = f".{label}" if at >= arguments and attributes else ""
         elif at < arguments:
-            yield f"({at})", "", child
+            label = f"({at})"
         elif ordered:
             first = at if first < 0 else first
-            yield str(at - first), f"{path}[{at - first}]", child
-        else:
-            yield "", "", child
+            label, step = str(at - first), f"[{at - first}]"
+        known = path is not None and step and len(path) + len(step) <= _PATH
+        yield label, f"{path}{step}".removeprefix(".") if known else None, child
+
+
+def _arguments(value: Any) -> int:
+    known = parts(value) if isinstance(value, Inert) else None
+    if known is None:
+        return 0
+    return len(known.args) + (len(known.kwargs) if isinstance(known.kwargs, dict) else 0)
 
 
 def _count(value: Any) -> int:
@@ -166,8 +175,7 @@ def _count(value: Any) -> int:
         known = parts(value)
         named = state_parts(value)
         states = sum(map(len, named)) if named else len(known.states)
-        keywords = len(known.kwargs) if isinstance(known.kwargs, dict) else 0
-        return len(known.args) + keywords + states + len(known.items) + len(known.pairs)
+        return _arguments(value) + states + len(known.items) + len(known.pairs)
     return len(vars(value)) if isinstance(value, SimpleNamespace) else len(value)
 
 
