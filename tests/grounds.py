@@ -103,6 +103,8 @@ class Ground:
         for parent in self.folder.parents:
             if parent.stat().st_mode & 0o055 != 0o055 and parent.stat().st_uid == os.getuid():
                 parent.chmod(parent.stat().st_mode | 0o055)
+        # An ordinary user may not even read the modules of this interpreter that loading needs.
+        self.open().load(self.ids[0])
         return as_nobody(lambda: self._work(self.url, work, options))
 
     @staticmethod

@@ -8,9 +8,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-# Modules that are imported when first needed: an ordinary user may not even read this interpreter's.
-import gc3store.gc3pie.program  # noqa: F401
-
 NOBODY = 65534
 
 
