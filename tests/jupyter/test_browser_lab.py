@@ -179,14 +179,14 @@ gc3store.browse(jobs)
 def test_03_rows_do_not_wait_for_the_count(lab):
     shown(lab, UNCOUNTED)
     expect(status(lab)).to_contain_text("…")
-    assert lab.locator(".grid").get_attribute("aria-rowcount") == "-1"
+    expect(lab.locator(".grid")).to_have_attribute("aria-rowcount", "-1")
     row(lab, 0).click()
     press(lab, "PageDown", "PageDown", "PageDown", "PageDown", "PageDown", "PageDown")
     until(lambda: row(lab, focused(lab)).get_attribute("data-id") is not None)
     expect(status(lab)).to_contain_text("…")
     lab.kernel("counted.set()")
     expect(status(lab)).to_contain_text("1,000,000 objects")
-    assert lab.locator(".grid").get_attribute("aria-rowcount") == "1000001"
+    expect(lab.locator(".grid")).to_have_attribute("aria-rowcount", "1000001")
 
 
 def test_03_the_end_is_reached_though_not_yet_counted(lab):
