@@ -212,6 +212,7 @@ def main(folder, step):
     from tqdm.auto import tqdm
 
     import gc3store
+    import gc3store.diagnosis  # what is not imported before something fails
 
     warnings.simplefilter("ignore")
     guard = Guard(folder)
