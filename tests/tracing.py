@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 import time
 from contextlib import suppress
@@ -46,7 +47,9 @@ def trace(child, gate, *options):
             pytest.skip(f"strace may not attach to processes: {line.strip()}")
     with open(gate, "w"):
         pass
-    lines += strace.stderr.readlines()
+    # That it follows another thread, strace says in the middle of a line about the others.
+    rest = re.sub(r"strace: Process \d+ attached\n", "", strace.stderr.read())
+    lines += rest.splitlines(keepends=True)
     strace.wait()
     strace.stderr.close()
     return lines
