@@ -341,6 +341,35 @@ def test_empty_store(lab, screenshot):
     lab.locator(".window .row[data-id='int.1']").wait_for()
 
 
+def test_enter_counts_that_is_pressed_before_the_variables_are_listed(lab):
+    lab.kernel(
+        "needle = 1\nim_needle = 2\nimport time\nfrom gc3store.jupyter import service\n"
+        "promptly = service.variables\n"
+        "def late(*args):\n    time.sleep(1.5)\n    return promptly(*args)\n"
+        "service.variables = late"
+    )
+    try:
+        show(
+            lab,
+            "from memory import MemoryStore\nimport gc3store\n"
+            "jobs = MemoryStore('memory://typed')\ngc3store.browse(jobs)",
+            ".empty",
+        )
+        for typed, said in ("needl", "0 objects"), ("needle", "1 object"):
+            lab.locator(".empty button").click()
+            lab.locator(".dialog input").first.fill(typed)
+            lab.page.keyboard.press("Enter")
+            if said == "1 object":
+                expect(lab.locator(".status")).to_contain_text(said)
+            else:  # two variables match, and nobody has seen which comes first
+                lab.locator(".dialog .option").nth(1).wait_for()
+                assert said in lab.locator(".status").inner_text()
+                lab.page.keyboard.press("Escape")
+        assert lab.kernel("print(jobs.load(jobs.list()[0]))") == 1
+    finally:
+        lab.kernel("service.variables = promptly\ndel needle, im_needle, late, promptly")
+
+
 def test_nothing_matches(lab, screenshot):
     show(lab)
     lab.locator(".search input").fill("no such thing")

@@ -9,6 +9,7 @@ import { type Target } from "./selection.ts";
 export class Dialog {
   readonly element: HTMLElement;
   private readonly before: HTMLElement | null;
+  private entered = false; // Enter was pressed while an answer was waited for
 
   constructor(
     private readonly stage: HTMLElement,
@@ -55,6 +56,13 @@ export class Dialog {
     this.closed();
   }
 
+  /** What was asked has been answered: Enter pressed meanwhile counts now, if it was `meant`. */
+  answered(meant = true): void {
+    const entered = this.entered;
+    this.entered = false;
+    if (entered && meant && this.element.isConnected) this.buttons.at(-1)?.click();
+  }
+
   private focusable(): HTMLElement[] {
     const all = this.element.querySelectorAll<HTMLElement>("input, select, button, [tabindex='0']");
     return [...all].filter((it) => !(it as HTMLButtonElement).disabled && it.offsetParent !== null);
@@ -62,11 +70,13 @@ export class Dialog {
 
   private pressed(event: KeyboardEvent): void {
     event.stopPropagation();
+    this.entered = false;
     if (event.key === "Escape") {
       event.preventDefault();
       this.close();
     } else if (event.key === "Enter" && (event.target as HTMLElement).tagName !== "BUTTON") {
       event.preventDefault();
+      this.entered = this.buttons.at(-1)?.disabled ?? false;
       this.buttons.at(-1)?.click();
     } else if (event.key === "Tab") {
       const all = this.focusable();
@@ -136,6 +146,7 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
       label("Load");
       say("", false);
     }
+    dialog.answered(reply.valid && !reply.exists);
   };
   const label = (text: string): void => {
     confirm.querySelector("span")!.textContent = text;
@@ -176,6 +187,17 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
   void check();
 }
 
+export type Variable = [name: string, type: string, size: number, shape: string];
+
+/** The variables whose name or type contains `text`: the one of that name first, then those that begin with it. */
+export function matching(variables: Variable[], text: string): Variable[] {
+  const wanted = text.toLowerCase();
+  const rank = ([name]: Variable): number => (name === text ? 0 : name.toLowerCase().startsWith(wanted) ? 1 : 2);
+  return variables
+    .filter(([name, type]) => `${name} ${type}`.toLowerCase().includes(wanted))
+    .sort((a, b) => rank(a) - rank(b));
+}
+
 /** Pick a variable of the notebook; `choose` says what becomes of it. */
 export function variableDialog(
   at: Stage,
@@ -186,16 +208,15 @@ export function variableDialog(
   const filter = h("input", { class: "field", placeholder: "Filter variables", "aria-label": "Filter variables", autocomplete: "off" });
   const name = h("input", { class: "field", "aria-label": "Name in the store", autocomplete: "off" });
   const note = h("div", { class: "note", role: "alert" }, "Looking at the notebook's variables…");
-  let all: [string, string, number, string][] = [];
-  let shown: typeof all = [];
+  let all: Variable[] = [];
+  let shown: Variable[] = [];
   let at_ = 0;
   let named = false;
   const confirm = button(options.verb, { cls: "strong" }, () => void act());
   confirm.disabled = true;
 
   const draw = (): void => {
-    const wanted = filter.value.toLowerCase();
-    shown = all.filter(([variable, type]) => `${variable} ${type}`.toLowerCase().includes(wanted));
+    shown = matching(all, filter.value);
     at_ = Math.max(0, Math.min(at_, shown.length - 1));
     fill(
       list,
@@ -248,7 +269,7 @@ export function variableDialog(
       note.classList.add("bad");
     }
   };
-  filter.addEventListener("input", () => draw());
+  filter.addEventListener("input", () => pick(0));
   filter.addEventListener("keydown", steer);
   list.addEventListener("keydown", steer);
   name.addEventListener("input", () => {
@@ -265,6 +286,8 @@ export function variableDialog(
     (reply) => {
       all = reply.variables;
       draw();
+      // Nobody has seen the list yet: only what was typed can say which variable is meant.
+      dialog.answered(shown.length === 1 || shown[0]?.[0] === filter.value);
     },
     (error: Refusal) => {
       note.textContent = plain(error.message);

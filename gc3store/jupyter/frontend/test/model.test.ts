@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { arrange, fitted, isNumber, lookAt, moved, nextOrder, toSave } from "../src/columns.ts";
+import { matching, type Variable } from "../src/dialogs.ts";
 import { type Row, Rows } from "../src/rows.ts";
 import { Selection } from "../src/selection.ts";
 
@@ -133,4 +134,13 @@ test("no text is ever parsed as HTML or run, and nothing is fetched", () => {
       if (!allowed) assert.ok(!source.includes(word), `${name}: ${word}`);
     }
   }
+});
+
+test("the variable that is called what was typed comes first, then those that begin with it", () => {
+  const of = (...names: string[]): Variable[] => names.map((name) => [name, "int", 28, ""]);
+  const names = (text: string): string[] => matching(of("max", "axis", "x", "X2"), text).map(([name]) => name);
+  assert.deepEqual(names("x"), ["x", "X2", "max", "axis"]);
+  assert.deepEqual(names(""), ["max", "axis", "x", "X2"]);
+  assert.deepEqual(names("INT"), ["max", "axis", "x", "X2"]);
+  assert.deepEqual(names("y"), []);
 });
