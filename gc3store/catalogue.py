@@ -57,10 +57,12 @@ def record_from_entry(
         Names of the store's user columns.
     """
     origin: dict[str, Any] = {}
-    if environment:
-        origin.update(json.loads(environment))
-    if entry.get("origin"):
-        origin.update(json.loads(entry["origin"]))
+    error = entry.get("error")
+    for text in environment, entry.get("origin"):
+        try:
+            origin.update(json.loads(text) if text else {})
+        except (TypeError, ValueError):  # all else can be told
+            error = error or "damaged: where it came from cannot be read"
     return Record(
         id=entry["id"],
         name=entry.get("name"),
@@ -76,5 +78,5 @@ def record_from_entry(
         origin=origin,
         columns=columns_from_entry(entry.get("columns") or {}, columns),
         checksum=entry.get("checksum"),
-        error=entry.get("error"),
+        error=error,
     )

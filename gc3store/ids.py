@@ -18,6 +18,7 @@ __all__ = [
     "check_id",
     "check_prefix",
     "is_id",
+    "is_id_of",
     "make_id",
     "number_of",
     "prefix_for",
@@ -42,6 +43,15 @@ def is_id(text: str) -> bool:
     (True, True, False, False)
     """
     return _ID.fullmatch(text) is not None and (len(text) * 4 <= MAX_BYTES or len(text.encode()) <= MAX_BYTES)
+
+
+def is_id_of(text: str, number: int) -> bool:
+    """Whether a text can be the ID of object `number`.
+
+    >>> is_id_of("IsingRun.26", 26), is_id_of("IsingRun.26", 27)
+    (True, False)
+    """
+    return text.endswith(f".{number}") and is_id(text)
 
 
 def check_id(id_: object) -> str:

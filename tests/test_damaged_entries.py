@@ -8,6 +8,8 @@ from contextlib import closing, suppress
 import pytest
 
 from gc3store import CorruptRecordError, recordfile
+from tests.conftest import Place
+from tests.servers import KINDS, database
 
 #: What may stand in the entry of a file, checksum and all; nothing else in it changes.
 ENTRIES = [
@@ -32,6 +34,12 @@ VALUES = [
 ]  # fmt: skip
 
 
+#: What cannot be the ID of the first object.
+NO_IDS = ["", "a/b", "..", "int", "list/1", "list.1 ", "-1", "list.01", "list.7", "x" * 250 + ".1"]
+#: Those that look like some, and are believed where nothing but IDs is looked at.
+BELIEVED = NO_IDS[-3:]
+
+
 @pytest.fixture
 def filled(place):
     with place.open() as store:
@@ -39,7 +47,7 @@ def filled(place):
     return odd, good
 
 
-def check(place, odd, good):
+def check(place, odd, good, *, reason=None):
     """Look at everything in every way, and then replace, remove and put back the odd record."""
     with place.open() as store:
         assert store.list() == [odd, good] == list(store.table().index) == [r.id for r in store.records()]
@@ -51,7 +59,7 @@ def check(place, odd, good):
         for order in ("name", "-size", "cls", "created", "state", "tags"):
             assert set(store.list(order=order)) == {odd, good}
         assert list(store.table(columns=["x", "size"]).index) == [odd, good]
-        assert (store.load(good), store.describe(good).error) == ({"x": 1}, None)
+        assert (store.load(good), store.describe(good).error) == ({"x": 1}, reason)
         record = store.describe(odd)
         for look in (store.load, store.verify, store.inspect, store.references, store.referrers):
             with suppress(CorruptRecordError):
@@ -96,3 +104,88 @@ def test_in_a_row(place, filled, table, column, value):
     told = column != "explicit" if table == "gc3store" else column in ("preview", "origin")
     assert record.error is None or "damaged" in record.error
     assert record.error is not None or not told  # what is read only with the payload shows when it is
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("gc3store", column) for column in ("id", "name", "cls", "state", "tags", "columns")),
+        *(("gc3store_payload", column) for column in ("buffers", "preview", "environment", "origin")),
+        ("gc3store_environment", "description"),
+    ],
+)
+def test_in_a_text_that_is_not_in_utf8(place, filled, table, column):
+    odd, good = filled
+    where = "" if table == "gc3store_environment" else "WHERE number = 1"
+    with closing(sqlite3.connect(place.path)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {column} = CAST(x'c3285b22fe' AS TEXT) {where}")
+    for _ in range(2):  # also when a process knows already
+        with place.open() as store:
+            assert store.list(query="größe") == []
+            assert store.describe(good).name == "good"
+            with store.transaction():
+                store.update(good, name="good")
+    shared = "damaged: where it came from cannot be read" if table == "gc3store_environment" else None
+    record = check(place, "1" if column == "id" else odd, good, reason=shared)
+    if table == "gc3store" and column != "columns":
+        assert "\ufffd" in f"{record.name} {record.cls} {record.state}" or "damaged" in record.error
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("id_", [*NO_IDS, b"\xff\x00", "a\0b"])
+def test_in_place_of_an_id(place, filled, id_):
+    """An entry without an ID is known by its number."""
+    _, good = filled
+    look_at(place, id_, good)
+    if id_ not in BELIEVED:
+        assert "damaged" in check(place, "1", good).error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_place_of_an_id_on_a_server(kind, tmp_path):
+    with database(kind) as url:
+        place = Place(kind, url, tmp_path, [])
+        try:
+            with place.open() as store:
+                store.save([1], name="odd", tags=["t"])
+                good = store.save({"x": 1}, name="good")
+            for id_ in NO_IDS:
+                look_at(place, id_, good)
+            with place.open() as store:
+                write_id(store, "a/b")
+            assert "damaged" in check(place, "1", good).error
+        finally:
+            for store in place.opened:
+                store.close()
+
+
+def look_at(place, id_, good):
+    with place.open() as store:
+        write_id(store, id_)
+    with place.open() as store:
+        record = store.describe("1")
+        assert "in place of its ID" in record.error
+        assert (record.name, record.tags) == ("odd", ("t",))
+        assert store.load("1") == [1]
+        assert [r.id for r in store.records()] == ["1", good]
+    if id_ in BELIEVED:
+        return
+    for look in (
+        lambda store: store.list(),
+        lambda store: store.list(order="-number")[::-1],
+        lambda store: store.table().index.tolist(),
+        lambda store: store.table(columns=["x"]).index.tolist(),
+        lambda store: store.table(columns=["id", "size"]).index.tolist(),
+        lambda store: list(store),
+        lambda store: store.attributes() is not None and ["1", good],
+    ):
+        with place.open() as store:
+            assert look(store) == ["1", good]
+
+
+def write_id(store, id_):
+    mark = "?" if store._backend.paramstyle == "qmark" else "%s"
+    text = f"UPDATE gc3store SET id = {mark} WHERE number = 1"
+    with store.transaction():
+        store._run(lambda connection: connection.execute(text, (id_,)))

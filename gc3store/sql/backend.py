@@ -18,6 +18,7 @@ from gc3store.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from gc3store.ids import MAX_BYTES
 from gc3store.serialization import STEP
 from gc3store.sql.url import secrets_of, shown, without_secrets
 
@@ -136,6 +137,13 @@ class Backend(ABC):
         """Whether the database undid a transaction because of what others did, so that it may be repeated."""
         return False
 
+    def is_garbled(self, error: Exception) -> bool:
+        """Whether what stands in a text is none."""
+        return False
+
+    def read_garbled(self, connection: Any) -> None:
+        """Read such texts from now on, with a replacement for what cannot be read."""
+
     @abstractmethod
     def is_missing_table(self, error: Exception) -> bool:
         """Whether a table, or a part of one, is not there."""
@@ -187,6 +195,16 @@ class Backend(ABC):
     @abstractmethod
     def numbers(self, values: Sequence[int]) -> Any:
         """Return the value of such a parameter."""
+
+    def id_or_number(self, record: sa.Table) -> sa.ColumnElement[str]:
+        """Return the expression for the ID of an entry; for its number, an ID as well, where there is none."""
+        # Without signs that some kinds of databases want escaped: what they let pass is found to be none later.
+        prefix: sa.ColumnElement[str] = sa.literal_column("'^[^!-@`{-~ ][^!-/:-@`{-~ ]*[.]'", sa.String(255))
+        number = sa.cast(record.c.number, sa.String(20))
+        end: sa.ColumnElement[str] = sa.literal_column("'$'", sa.String(255))
+        reads_so = record.c.id.regexp_match(prefix + number + end)
+        short = sa.func.octet_length(record.c.id) <= sa.literal_column(str(MAX_BYTES))
+        return sa.case((sa.and_(reads_so, short), record.c.id), else_=number)
 
     def contains(self, column: Any, text: Any) -> Any:
         """Return the condition that `text` occurs in `column`, in exactly this case."""

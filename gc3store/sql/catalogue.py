@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
+import itertools
 import json
+import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import xxhash
 
 from gc3store.catalogue import from_microseconds, record_from_entry
-from gc3store.ids import is_id, number_of
+from gc3store.ids import is_id, is_id_of, number_of
 from gc3store.looking import asked
 from gc3store.primitives import Stored
 from gc3store.record import FIELDS, Query, Record
@@ -20,6 +23,7 @@ from gc3store.sql.columns import values_from
 from gc3store.sql.query import FAR, RECORD, CatalogueSelect
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.search import SearchIndex
+from gc3store.sql.session import PART, GarbledError
 from gc3store.sql.writing import REFERS
 
 __all__ = ["SqlCatalogue"]
@@ -39,7 +43,7 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return {}
         wanted = set(ids)
-        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+        numbers = self._backend.numbers([self._number(id_) for id_ in ids])
         rows = self._execute(self._statements.revisions, (numbers,))
         return {row[0]: row[1] for row in rows if row[0] in wanted}
 
@@ -48,7 +52,7 @@ class SqlCatalogue(SqlReading):
     ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
         if self.uuid is None:
             return {}, {}, {}
-        numbers = self._backend.numbers([number_of(id_) for id_ in roots])
+        numbers = self._backend.numbers([self._number(id_) for id_ in roots])
         edges = self._execute(self._statements.closure_edges, (numbers,))
         nodes = self._execute(
             self._statements.closure_whole if whole else self._statements.closure_nodes, (numbers,)
@@ -87,7 +91,7 @@ class SqlCatalogue(SqlReading):
     def _describe(self, id_: str) -> Record | None:
         if self.uuid is None:
             return None
-        number = number_of(id_)
+        number = self._number(id_)
         rows = self._execute(self._statements.describe, (number,))
         if not rows or rows[0][0] != id_:
             return None
@@ -181,10 +185,13 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return
         names = self.columns
-        rows = self._rows(query, (*RECORD, "columns") if names else RECORD, self._stream)
+        fields = ("number", *RECORD, "columns") if names else ("number", *RECORD)
+        rows = self._rows(query, fields, self._stream)
         text = self._backend.text
         try:
-            for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
+            for number, id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
+                if type(id_) is not str or not is_id_of(id_, number):
+                    id_ = str(number)
                 try:
                     record = _sound(
                         Record(
@@ -209,7 +216,35 @@ class SqlCatalogue(SqlReading):
     def _ids(self, query: Query) -> builtins.list[str]:
         if self.uuid is None:
             return []
-        return [row[0] for row in self._rows(query, ("id",), self._execute)]
+        allowed = self._is_damaged
+        ids: builtins.list[str] = []
+        try:
+            rows = iter(self._rows(query, ("id",), self._in_parts))
+            while part := [row[0] for row in itertools.islice(rows, PART)]:  # looked at while it is at hand
+                if not (allowed or self._are_sound(part)):
+                    return self._ids(query)
+                ids += part
+        except GarbledError:
+            return self._ids(query)
+        return ids
+
+    def _in_parts(self, text: str, values: builtins.list[Any]) -> Iterator[tuple[Any, ...]]:
+        return itertools.chain.from_iterable(self._parts(text, values, PART))
+
+    def _are_sound(self, ids: builtins.list[Any]) -> bool:
+        """Whether IDs are some, as far as can be told at no expense; if not, they are when asked for again."""
+        if not ids:
+            return True
+        try:
+            text = "".join(ids)
+        except TypeError:
+            pass
+        else:
+            dots = text.encode("utf-8", "replace").translate(None, _IN_PREFIXES)
+            if dots == b"." * len(ids) or (not text.isascii() and _is_in_words(text, len(ids))):
+                return True
+        self._allow_for_damage()
+        return False
 
     def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
         if self.uuid is None:
@@ -218,13 +253,16 @@ class SqlCatalogue(SqlReading):
         user = [name for name in names if name not in FIELDS]
         if user:
             fields.append("columns")
+        allowed = self._is_damaged
         rows = self._rows(query, fields, self._execute)
         try:
-            return self._as_columns(rows, fields, user)
+            columns = self._as_columns(rows, fields, user)
         except _UNREADABLE:
-            return super()._columns(
-                query, names
-            )  # entry by entry, so that each that is damaged stands by itself
+            # Entry by entry, so that each that is damaged stands by itself.
+            return super()._columns(query, names)
+        if allowed or self._are_sound(columns.get("id", [])):
+            return columns
+        return self._columns(query, names)
 
     def _as_columns(
         self, rows: Iterable[tuple[Any, ...]], fields: Sequence[str], user: Sequence[str]
@@ -264,6 +302,14 @@ class SqlCatalogue(SqlReading):
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
 
 
+#: What else there is in an ID besides the dot.
+_IN_PREFIXES = (string.ascii_letters + string.digits + "_").encode()
+
+
+def _is_in_words(text: str, count: int) -> bool:
+    return text.count(".") == count and text.replace(".", "").isidentifier()
+
+
 def _question(text: str, values: builtins.list[Any]) -> bytes:
     """Return what tells a statement with its values from all others, in a few bytes."""
     return xxhash.xxh3_128_digest(repr((text, values)).encode("utf-8", "surrogatepass"))
@@ -287,6 +333,10 @@ _INTEGERS = ("size", "created", "modified", "revision", "number")
 _UNREADABLE = (TypeError, ValueError, LookupError, OverflowError, AttributeError)
 
 
+#: What is wrong with an entry whose number is its ID.
+_NAMELESS = "damaged: something else stands in place of its ID; its number stands for it"
+
+
 def _damaged(id_: str, error: Exception) -> Record:
     return Record(id=id_, error=f"damaged: its entry in the catalogue cannot be read: {error}")
 
@@ -294,6 +344,8 @@ def _damaged(id_: str, error: Exception) -> Record:
 def _sound(record: Record) -> Record:
     """Return a record, unless SQLite has kept values of other types in it than its columns are of."""
     numbers = type(record.size) is type(record.revision) is int and record.revision > 0
+    if "." not in record.id:
+        record = dataclasses.replace(record, error=record.error or _NAMELESS)
     if numbers and type(record.cls) is type(record.id) is str:
         for text in (record.name, record.state, record.preview, *record.tags):
             if text is not None and type(text) is not str:

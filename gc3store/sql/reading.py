@@ -31,7 +31,8 @@ class SqlReading(SqlWriting):
     def _fetch(self, id_: str) -> Stored:
         if self._uuid is None and self.uuid is None:
             raise not_found(id_)
-        rows = self._execute(self._statements.read_one, (number_of(id_),))
+        number = self._number(id_)
+        rows = self._execute(self._statements.read_one, (number,))
         if not rows or rows[0][0] != id_:
             raise not_found(id_)
         return self._stored(rows[0])
@@ -39,7 +40,7 @@ class SqlReading(SqlWriting):
     def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
         if not ids or self.uuid is None:
             return
-        numbers = self._backend.numbers([number_of(id_) for id_ in ids])
+        numbers = self._backend.numbers([self._number(id_) for id_ in ids])
         wanted = set(ids)
         for row in self._stream(self._statements.read_many, (numbers,), part=_ROWS):
             if row[0] in wanted:

@@ -32,9 +32,16 @@ def check_table_name(name: object) -> str:
 
 
 class Schema:
-    """The tables whose names begin with `name`, as one kind of database has them."""
+    """The tables whose names begin with `name`, as one kind of database has them.
 
-    def __init__(self, name: str, backend: Backend) -> None:
+    Attributes
+    ----------
+    id : ColumnElement of str
+        What tells the ID of an entry: the column, or if entries may be `damaged` what makes do
+        with the number where something else stands in the column.
+    """
+
+    def __init__(self, name: str, backend: Backend, *, damaged: bool = False) -> None:
         self.name = check_table_name(name)
         metadata = sa.MetaData()
         big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -61,6 +68,7 @@ class Schema:
             sa.Column("explicit", sa.SmallInteger, nullable=False),
             sa.Column("columns", text),
         )
+        self.id = backend.id_or_number(self.record).label("id") if damaged else self.record.c.id
         self.payload = sa.Table(
             f"{name}_payload",
             metadata,
@@ -146,12 +154,13 @@ class Statements:
     """Each statement that a store runs on its own tables, as text."""
 
     @classmethod
-    def of(cls, name: str, backend: Backend) -> Statements:
+    def of(cls, name: str, backend: Backend, *, damaged: bool = False) -> Statements:
         """Return the statements on the tables called `name`; each set is compiled once."""
-        return _statements(name, _Kind(backend))
+        return _statements(name, _Kind(backend), damaged)
 
     def __init__(self, schema: Schema, backend: Backend) -> None:
         self.schema = schema
+        id_ = schema.id
         dialect = backend.dialect
         quoted = dialect.identifier_preparer.quote
         self.chunk_table = quoted(schema.chunk.name)
@@ -214,7 +223,7 @@ class Statements:
             return backend.listed(column, "numbers")
 
         whole = (
-            record.c.id,
+            id_,
             record.c.revision,
             payload.c.flags,
             payload.c.checksum,
@@ -232,9 +241,9 @@ class Statements:
             )
             .order_by(chunk.c.position)
         )
-        self.revisions = text(sa.select(record.c.id, record.c.revision).where(listed(record.c.number)))
+        self.revisions = text(sa.select(id_, record.c.revision).where(listed(record.c.number)))
         before = (
-            sa.select(record.c.id, record.c.revision, payload.c.flags, record.c.columns)
+            sa.select(id_, record.c.revision, payload.c.flags, record.c.columns)
             .select_from(record.join(payload, payload.c.number == record.c.number))
             .with_for_update()
         )
@@ -245,7 +254,7 @@ class Statements:
         self.before_one = text(before.where(record.c.number == p("number_")))
         # Of outer joins not all rows can be locked.
         self.before_lost = text(
-            sa.select(record.c.id, record.c.revision, sa.null(), record.c.columns)
+            sa.select(id_, record.c.revision, sa.null(), record.c.columns)
             .where(
                 listed(record.c.number),
                 ~sa.exists().where(payload.c.number == record.c.number).correlate(record),
@@ -253,7 +262,7 @@ class Statements:
             .order_by(record.c.number)
             .with_for_update()
         )
-        self.by_origin = text(sa.select(record.c.id, record.c.explicit).order_by(record.c.number))
+        self.by_origin = text(sa.select(id_, record.c.explicit).order_by(record.c.number))
 
         reach = sa.select(record.c.number).where(listed(record.c.number)).cte("reach", recursive=True)
         reach = reach.union(
@@ -262,7 +271,7 @@ class Statements:
             )
         )
         self.closure_nodes = text(
-            sa.select(record.c.number, record.c.id, record.c.revision).select_from(
+            sa.select(record.c.number, id_, record.c.revision).select_from(
                 reach.join(record, record.c.number == reach.c.number)
             )
         )
@@ -283,20 +292,20 @@ class Statements:
             .order_by(reference.c.number, reference.c.position)
         )
         self.referrers = text(
-            sa.select(reference.c.target, record.c.id)
+            sa.select(reference.c.target, id_)
             .select_from(reference.join(record, record.c.number == reference.c.number))
             .where(listed(reference.c.target))
             .order_by(reference.c.number)
         )
         self.references = text(
-            sa.select(reference.c.target, record.c.id)
+            sa.select(reference.c.target, id_)
             .select_from(reference.outerjoin(record, record.c.number == reference.c.target))
             .where(reference.c.number == p("number_"))
             .order_by(reference.c.position)
         )
         self.describe = text(
             sa.select(
-                record.c.id,
+                id_,
                 record.c.name,
                 record.c.cls,
                 record.c.state,
@@ -344,7 +353,7 @@ class Statements:
             .where(payload.c.number == p("number_"))
         )
         self.labels = text(
-            sa.select(record.c.id, record.c.name, record.c.tags, record.c.explicit)
+            sa.select(id_, record.c.name, record.c.tags, record.c.explicit)
             .where(record.c.number == p("number_"))
             .with_for_update()
         )
@@ -383,5 +392,5 @@ class _Kind:
 
 
 @lru_cache(maxsize=64)
-def _statements(name: str, kind: _Kind) -> Statements:
-    return Statements(Schema(name, kind.backend), kind.backend)
+def _statements(name: str, kind: _Kind, damaged: bool) -> Statements:
+    return Statements(Schema(name, kind.backend, damaged=damaged), kind.backend)

@@ -8,6 +8,8 @@ done yet: a server that was restarted between two calls is not noticed.
 
 from __future__ import annotations
 
+import builtins
+import itertools
 import os
 import random
 import threading
@@ -22,7 +24,7 @@ from gc3store.errors import ClosedStoreError, OutcomeUnknownError, StoreError, S
 from gc3store.forking import is_pending, undisturbed, wait
 from gc3store.sql.backend import Backend
 
-__all__ = ["Session", "SessionStore"]
+__all__ = ["PART", "GarbledError", "Session", "SessionStore"]
 
 T = TypeVar("T")
 
@@ -30,9 +32,13 @@ T = TypeVar("T")
 #: store's timeout is shorter.
 RECONNECT = 10.0
 #: Rows that are taken from a cursor at a time.
-_PART = 1000
+PART = 1000
 #: How often a step that others got in the way of is repeated.
 REPEATS = 20
+
+
+class GarbledError(StoreUnavailableError):
+    """A text was none, and is read all the same from now on: what was asked can be asked again."""
 
 
 class Session:
@@ -183,6 +189,10 @@ class SessionStore(RecordStore):
             except self._backend.error as error:
                 lost = self._backend.is_lost(connection, error)
                 collision = not lost and self._backend.is_collision(error)
+                if self._backend.is_garbled(error):
+                    self._backend.read_garbled(connection)
+                    self._allow_for_damage()
+                    raise GarbledError(str(error)) from error
                 if not lost and not collision:
                     raise self._translate(error) from self._backend.fit_to_show(error)
                 first = not session.kind or not session.used
@@ -220,16 +230,33 @@ class SessionStore(RecordStore):
                     session.inside = False
         except (AttributeError, self._backend.error):
             pass  # there is no connection yet, or the statement failed: the long way round
-        return self._run(lambda connection: list(connection.execute(text, values).fetchall()))
 
-    def _stream(self, text: str, values: Sequence[Any] = (), *, part: int = _PART) -> Iterator[Any]:
+        def work(connection: Any) -> builtins.list[Any]:
+            return builtins.list(connection.execute(text, values).fetchall())
+
+        try:
+            return self._run(work)
+        except GarbledError:
+            return self._run(work)
+
+    def _stream(self, text: str, values: Sequence[Any] = (), *, part: int = PART) -> Iterator[Any]:
         """Yield the rows that a statement finds, a `part` at a time."""
+        done = 0
+        try:
+            for rows in self._parts(text, values, part):
+                yield from rows
+                done += len(rows)
+        except GarbledError:
+            rest = itertools.chain.from_iterable(self._parts(text, values, part))
+            yield from itertools.islice(rest, done, None)
+
+    def _parts(self, text: str, values: Sequence[Any], size: int) -> Iterator[Any]:
         cursor = self._run(lambda connection: connection.execute(text, values))
         session = self._session()
         session.open += 1
         try:
-            while rows := self._run(lambda _: cursor.fetchmany(part)):
-                yield from rows
+            while rows := self._run(lambda _: cursor.fetchmany(size)):
+                yield rows
         finally:
             session.open -= 1
 
@@ -355,6 +382,9 @@ class SessionStore(RecordStore):
             self._end(session)
 
     # What the store does besides.
+
+    def _allow_for_damage(self) -> None:
+        """Note that there is something in the database that was not written so."""
 
     def _prepare_step(self) -> None:
         """Do what must be done before a step begins."""

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 
 from gc3store.calls import outside
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
+from gc3store.ids import is_id_of
 from gc3store.sql.answers import Answers
 from gc3store.sql.backend import Backend
 from gc3store.sql.schema import Statements
@@ -71,6 +72,9 @@ class SQLite(Backend):
     locks_rows: ClassVar[bool] = False
     untyped: ClassVar[bool] = True
 
+    #: Whether there are texts that are none.
+    _garbled = False
+
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)
         super().__init__(url, **options)
@@ -107,6 +111,9 @@ class SQLite(Backend):
             factory=_Connection,
         )
         connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
+        connection.create_function("gc3store_id", 2, _id_or_number, deterministic=True)
+        if self._garbled:
+            self.read_garbled(connection)
         # Some builds overwrite what is removed, which makes removing as slow as saving.
         connection.execute("PRAGMA secure_delete=OFF")
         # A write-ahead log that a very large step made grow does not stay so large.
@@ -158,6 +165,15 @@ class SQLite(Backend):
     def begin(self, connection: Any) -> None:
         """Begin a transaction that writes, by waiting for the only lock there is."""
         connection.execute("BEGIN IMMEDIATE")
+        connection.text_factory = (
+            _text  # what was written cannot be repeated when a text turns out to be none
+        )
+
+    def commit(self, connection: Any) -> None:
+        """End a transaction, and keep what was done."""
+        connection.execute("COMMIT")
+        if not self._garbled:
+            connection.text_factory = str
 
     def begin_snapshot(self, connection: Any) -> None:
         """Begin a transaction that reads."""
@@ -166,6 +182,15 @@ class SQLite(Backend):
     def is_lost(self, connection: Any, error: Exception) -> bool:
         """Return False: there is no one to lose contact with."""
         return False
+
+    def is_garbled(self, error: Exception) -> bool:
+        """Whether a text is not in UTF-8: one bit of a disk is enough for that."""
+        return "Could not decode to UTF-8" in str(error)
+
+    def read_garbled(self, connection: Any) -> None:
+        """Read such texts; in all connections that follow, too."""
+        self._garbled = True
+        connection.text_factory = _text
 
     def is_missing_table(self, error: Exception) -> bool:
         """Whether SQLite says so."""
@@ -219,7 +244,15 @@ class SQLite(Backend):
         if word.isascii():
             # LIKE takes no notice of case there; lower() on every value would cost five times as much.
             return column.contains(word, autoescape=True)
-        return self.contains(sa.func.gc3store_fold(column), _fold(word))  # SQLite itself knows ASCII only
+        # SQLite itself knows ASCII only; and makes no text of what is none.
+        folded = sa.func.gc3store_fold(sa.cast(column, sa.LargeBinary), type_=sa.Text())
+        return self.contains(folded, word.casefold())
+
+    def id_or_number(self, record: sa.Table) -> sa.ColumnElement[str]:
+        """Return the expression, by a function."""
+        return sa.func.gc3store_id(
+            record.c.number, sa.cast(record.c.id, sa.LargeBinary), type_=sa.String(255)
+        )
 
     def create(self, connection: Any, statements: Statements, fill: Callable[[], None]) -> None:
         """Make the tables in one transaction."""
@@ -266,6 +299,8 @@ class SQLite(Backend):
         """End a transaction, and undo what was done; also that numbers were given out."""
         connection.last = (-1, 0)
         super().rollback(connection)
+        if not self._garbled:
+            connection.text_factory = str
 
     def retire(self, connection: Any, statements: Statements, number: int) -> None:
         """Note a number whose record will not show any more that it was given out."""
@@ -276,8 +311,19 @@ class SQLite(Backend):
         return connection.execute(statements.read_chunks, (number, 0, 2**62))
 
 
-def _fold(text: str | None) -> str | None:
-    return None if text is None else text.casefold()
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _fold(data: bytes | None) -> str | None:
+    return None if data is None else _text(data).casefold()
+
+
+def _id_or_number(number: int | None, data: bytes | None) -> str | None:
+    if number is None or data is None:
+        return None
+    id_ = _text(data)
+    return id_ if is_id_of(id_, number) else str(number)
 
 
 def network_filesystem(path: str, *, mounts: str = "/proc/self/mountinfo") -> str | None:

@@ -41,6 +41,7 @@ class SqlWriting(SessionStore):
 
     _statements: Statements
     _uuid: str | None = None
+    _is_damaged = False  # whether there are entries without IDs
 
     def __init__(
         self, url: str, *, read_only: bool, durable: bool, trust: Any, columns: Mapping[str, Any] | None
@@ -52,6 +53,19 @@ class SqlWriting(SessionStore):
         self._deleted: builtins.list[str] = []
         self._doubts: builtins.list[tuple[builtins.list[_Written], builtins.list[str]]] = []
         self._adopted: dict[int, _Written] = {}
+
+    # IDs.
+
+    def _allow_for_damage(self) -> None:
+        """Know entries by their numbers, from now on, where something else stands in place of their IDs."""
+        self._statements = Statements.of(self._statements.schema.name, self._backend, damaged=True)
+        self._is_damaged = True
+
+    def _number(self, id_: str) -> int:
+        """Return the number in an ID; one that is an ID by itself is that of a damaged entry."""
+        if "." not in id_ and not self._is_damaged:
+            self._allow_for_damage()
+        return number_of(id_)
 
     # Steps.
 
@@ -305,13 +319,13 @@ class SqlWriting(SessionStore):
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
+        each = [self._number(id_) for id_ in ids]
+        numbers = self._backend.numbers(each)
         if len(ids) == 1:
-            rows = connection.execute(self._statements.before_one, (number_of(ids[0]),)).fetchall()
+            rows = connection.execute(self._statements.before_one, each).fetchall()
         else:
-            numbers = self._backend.numbers([number_of(id_) for id_ in ids])
             rows = connection.execute(self._statements.before, (numbers,)).fetchall()
         if len(rows) < len(ids):  # those whose payloads are missing can still be replaced and removed
-            numbers = self._backend.numbers([number_of(id_) for id_ in ids])
             rows = [*rows, *connection.execute(self._statements.before_lost, (numbers,)).fetchall()]
         return {row[0]: row for row in rows}
 
@@ -387,7 +401,7 @@ class SqlWriting(SessionStore):
         return self._run(lambda connection: self._relabel_row(connection, id_, changes))
 
     def _relabel_row(self, connection: Any, id_: str, changes: Mapping[str, Any]) -> bool:
-        number = number_of(id_)
+        number = self._number(id_)
         row = connection.execute(self._statements.labels, (number,)).fetchone()
         if row is None or row[0] != id_:
             return False
