@@ -232,13 +232,13 @@ class StoreMachine(RuleBasedStateMachine):
             return
         mine = self.stores[0].load(id_)
         theirs = self.stores[1].load(id_)
-        theirs.value = [value, "theirs"]
+        theirs.value = changed = [value, "theirs", theirs.value]  # never what it was before
         self.stores[1].save(theirs)
         mine.value = [value, "mine"]
         with pytest.raises(ConflictError):
             self.stores[0].save(mine)
-        self.graph[id_] = ([value, "theirs"], self.graph[id_][1])
-        assert self.stores[0].load(id_).value == [value, "theirs"]
+        self.graph[id_] = (changed, self.graph[id_][1])
+        assert self.stores[0].load(id_).value == changed
 
     # Looking.
 

@@ -60,8 +60,8 @@ class Backend(ABC):
     #: What stands for a NUL character in texts, where the database takes none.
     nul: ClassVar[str] = ""
 
-    #: What a database looked like that connections believe does not change.
-    frozen: Any = None
+    #: Whether something is to be written, or was; until then connections can do with less.
+    writes: bool = False
 
     #: Whether a column may have values of another type than it is of.
     untyped: ClassVar[bool] = False
@@ -89,8 +89,23 @@ class Backend(ABC):
     def connect(self) -> Any:
         """Return a new connection."""
 
-    def is_outdated(self) -> bool:
-        """Whether a database has changed that connections believe does not."""
+    def stamp(self, connection: Any) -> Any:
+        """Return what the database looked like that `connection` believes does not change; else `None`."""
+        return None
+
+    def is_outdated(self, stamp: Any, *, snapshot: bool = False) -> bool:
+        """Whether a database has changed since it looked like `stamp`.
+
+        In a `snapshot`, only if what was there then cannot be read any more.
+        """
+        return False
+
+    def thaw(self) -> bool:
+        """Believe no longer that the database does not change; return whether that is possible."""
+        return False
+
+    def is_for_looking(self, connection: Any) -> bool:
+        """Whether nothing can be written over `connection`."""
         return False
 
     def exists(self) -> bool:

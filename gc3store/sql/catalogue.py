@@ -23,7 +23,7 @@ from gc3store.sql.columns import values_from
 from gc3store.sql.query import FAR, RECORD, CatalogueSelect
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.search import SearchIndex
-from gc3store.sql.session import PART, GarbledError
+from gc3store.sql.session import ALL, PART, GarbledError
 from gc3store.sql.writing import REFERS
 
 __all__ = ["SqlCatalogue"]
@@ -170,7 +170,9 @@ class SqlCatalogue(SqlReading):
         if answers is None:
             return None
         text, values = self._select(query.but(offset=0, limit=None)).rows(("number",))
-        numbers = answers.of(_question(text, values), lambda: numbers_of(self._stream(text, values)), least=2)
+        numbers = answers.of(
+            _question(text, values), lambda: numbers_of(self._stream(text, values, most=ALL)), least=2
+        )
         if numbers is None:
             return None
         wanted = numbers[query.offset : query.offset + (query.limit or 0)].tolist()
@@ -229,7 +231,7 @@ class SqlCatalogue(SqlReading):
         return ids
 
     def _in_parts(self, text: str, values: builtins.list[Any]) -> Iterator[tuple[Any, ...]]:
-        return itertools.chain.from_iterable(self._parts(text, values, PART))
+        return itertools.chain.from_iterable(self._parts(text, values, most=ALL))
 
     def _are_sound(self, ids: builtins.list[Any]) -> bool:
         """Whether IDs are some, as far as can be told at no expense; if not, they are when asked for again."""

@@ -49,11 +49,12 @@ class _Database(Protocol):
     """What is needed of the kind of database that the store is in."""
 
     path: str
-    frozen: Any
 
     def connect(self) -> Any: ...
 
-    def signature(self) -> tuple[int, ...]: ...
+    def stamp(self, connection: Any) -> Any: ...
+
+    def is_outdated(self, stamp: Any) -> bool: ...
 
 
 class SearchIndex:
@@ -73,7 +74,6 @@ class SearchIndex:
         self._lock = threading.Lock()
         self._watcher: Any = None  # a connection to the store, which sees that others changed it
         self._watchers = 0  # so far
-        self._frozen = False  # whether it believes that nobody does
         self._reader: Any = None  # a connection to the index
         self._fresh: Any = None  # what the store looked like when the index was brought up to date
         self._thread: threading.Thread | None = None
@@ -162,23 +162,18 @@ class SearchIndex:
                 connection.close()
         self._watcher = self._reader = None
 
-    def _open(self) -> Any:
-        """Return a new connection to the store that leaves no trace where the store's own leave none."""
-        if self._database.frozen is None:
-            return self._database.connect()
-        return _connect(f"file:{quote(self._database.path)}?mode=ro&immutable=1")
-
     def _version(self) -> Any:
         """Return what changes when the store does."""
-        frozen = self._database.frozen is not None
-        if frozen != self._frozen:
+        database = self._database
+        stamp = None if self._watcher is None else database.stamp(self._watcher)
+        if stamp is not None and database.is_outdated(stamp):
             self._disconnect()  # what was opened as a file that does not change sees no changes
         if self._watcher is None:
-            self._frozen = frozen
-            self._watcher = self._open()
+            self._watcher = database.connect()
             self._watchers += 1
-        if frozen:
-            return self._database.signature()
+            stamp = database.stamp(self._watcher)
+        if stamp is not None:
+            return stamp
         # Each connection counts by itself.
         return self._watchers, self._watcher.execute("PRAGMA data_version").fetchone()[0]
 
@@ -201,7 +196,7 @@ class SearchIndex:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_unused(path)
-            with closing(self._open()) as connection:
+            with closing(self._database.connect()) as connection:
                 self._update(connection, path)
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError):  # no database, or a damaged one

@@ -20,11 +20,17 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from gc3store.engine import RecordStore
-from gc3store.errors import ClosedStoreError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from gc3store.errors import (
+    ClosedStoreError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
 from gc3store.forking import is_pending, undisturbed, wait
+from gc3store.primitives import ReplacedError
 from gc3store.sql.backend import Backend
 
-__all__ = ["PART", "GarbledError", "Session", "SessionStore"]
+__all__ = ["ALL", "PART", "GarbledError", "Session", "SessionStore"]
 
 T = TypeVar("T")
 
@@ -33,6 +39,8 @@ T = TypeVar("T")
 RECONNECT = 10.0
 #: Rows that are taken from a cursor at a time.
 PART = 1000
+#: More rows than any statement finds.
+ALL = 2**31 - 1
 #: How often a step that others got in the way of is repeated.
 REPEATS = 20
 
@@ -60,9 +68,22 @@ class Session:
         Whether its thread is within a call of the driver.
     open : int
         How many cursors wait for their next rows to be asked for.
+    stamp : Any
+        What the database looked like, if the connection believes that it does not change.
     """
 
-    __slots__ = ("__weakref__", "begun", "connected", "connection", "inside", "kind", "open", "pid", "used")
+    __slots__ = (
+        "__weakref__",
+        "begun",
+        "connected",
+        "connection",
+        "inside",
+        "kind",
+        "open",
+        "pid",
+        "stamp",
+        "used",
+    )
 
     def __init__(self) -> None:
         self.connection: Any = None
@@ -72,6 +93,7 @@ class Session:
         self.used = False
         self.inside = False
         self.open = 0
+        self.stamp: Any = None
         self.pid = os.getpid()
 
     def close(self) -> None:
@@ -143,21 +165,16 @@ class SessionStore(RecordStore):
 
     # Statements.
 
-    def _forget_outdated(self) -> None:
-        """Close connections that show the database as it was."""
-        if self._backend.is_outdated():
-            self._disconnect()
-
-    def _run(self, work: Callable[[Any], T]) -> T:
+    def _run(self, work: Callable[[Any], T], *, again: bool = True) -> T:
         """Return ``work(connection)``, within the step that this thread is in the middle of.
 
-        `work` may be called again, if the connection broke or others got in the way
+        `work` may be called `again`, if the connection broke or others got in the way
         before anything was done.
         """
         session = self._session()
         self._enter(session)
         try:
-            return self._work(session, work)
+            return self._work(session, work, again)
         finally:
             session.inside = False
 
@@ -170,9 +187,7 @@ class SessionStore(RecordStore):
             wait()
             session.inside = True
 
-    def _work(self, session: Session, work: Callable[[Any], T]) -> T:
-        if self._backend.frozen is not None:
-            self._forget_outdated()
+    def _work(self, session: Session, work: Callable[[Any], T], again: bool) -> T:
         repeats = 0
         if session.begun and not session.kind:
             session.close()
@@ -184,9 +199,16 @@ class SessionStore(RecordStore):
                 if session.kind and not session.begun:
                     self._begin_transaction(session)
                 result = work(connection)
-                session.used = True
-                return result
+                if session.stamp is None or not self._is_outdated(session):
+                    session.used = True
+                    return result
+                repeats += 1
+                self._start_anew(session, again and repeats <= REPEATS)
             except self._backend.error as error:
+                if session.stamp is not None and self._is_outdated(session):
+                    repeats += 1
+                    self._start_anew(session, again and repeats <= REPEATS)
+                    continue
                 lost = self._backend.is_lost(connection, error)
                 collision = not lost and self._backend.is_collision(error)
                 if self._backend.is_garbled(error):
@@ -205,6 +227,19 @@ class SessionStore(RecordStore):
                 if collision:
                     time.sleep(random.uniform(0, 0.01 * repeats))
 
+    def _is_outdated(self, session: Session) -> bool:
+        return self._backend.is_outdated(session.stamp, snapshot=session.kind == "snapshot")
+
+    def _start_anew(self, session: Session, again: bool) -> None:
+        """Leave a connection that showed a state of the database which is no more."""
+        self._backend.thaw()
+        again = again and not (session.kind and session.used)
+        session.close()
+        if not again:
+            raise ReplacedError(
+                f"{self._backend.where} was changed by another process while it was being read; try again."
+            )
+
     def _begin_transaction(self, session: Session) -> None:
         session.begun = True
         try:
@@ -220,7 +255,7 @@ class SessionStore(RecordStore):
         """Return the rows that a statement finds; as `_run` otherwise."""
         try:
             session = self._local.session
-            if session.begun == bool(session.kind) and self._backend.frozen is None:
+            if session.begun == bool(session.kind) and session.stamp is None:
                 session.inside = True
                 try:
                     if session.kind or not is_pending():
@@ -239,24 +274,40 @@ class SessionStore(RecordStore):
         except GarbledError:
             return self._run(work)
 
-    def _stream(self, text: str, values: Sequence[Any] = (), *, part: int = PART) -> Iterator[Any]:
-        """Yield the rows that a statement finds, a `part` at a time."""
+    def _stream(
+        self, text: str, values: Sequence[Any] = (), *, part: int = PART, most: int = 100 * PART
+    ) -> Iterator[Any]:
+        """Yield the rows that a statement finds, a `part` at a time.
+
+        Where these must be read at once to be of one state of the database, `most` are at most.
+        """
         done = 0
         try:
-            for rows in self._parts(text, values, part):
+            for rows in self._parts(text, values, part, most):
                 yield from rows
                 done += len(rows)
         except GarbledError:
-            rest = itertools.chain.from_iterable(self._parts(text, values, part))
+            rest = itertools.chain.from_iterable(self._parts(text, values, part, most))
             yield from itertools.islice(rest, done, None)
 
-    def _parts(self, text: str, values: Sequence[Any], size: int) -> Iterator[Any]:
-        cursor = self._run(lambda connection: connection.execute(text, values))
+    def _parts(
+        self, text: str, values: Sequence[Any] = (), size: int = PART, most: int = 100 * PART
+    ) -> Iterator[Any]:
         session = self._session()
+
+        def begin(connection: Any) -> tuple[Any, Any]:
+            cursor = connection.execute(text, values)
+            return cursor, cursor.fetchmany(size if session.stamp is None else most)
+
+        cursor, rows = self._run(begin)
+        if len(rows) == most and session.stamp is not None and not session.kind and self._backend.thaw():
+            session.close()
+            cursor, rows = self._run(begin)
         session.open += 1
         try:
-            while rows := self._run(lambda _: cursor.fetchmany(size)):
+            while rows:
                 yield rows
+                rows = self._run(lambda _: cursor.fetchmany(size), again=False)
         finally:
             session.open -= 1
 
@@ -287,6 +338,7 @@ class SessionStore(RecordStore):
                     continue
                 raise self._translate(error) from self._backend.fit_to_show(error)
             session.connected = True
+            session.stamp = self._backend.stamp(session.connection)
             return session.connection
 
     def _translate(self, error: Exception) -> StoreError:
@@ -306,6 +358,9 @@ class SessionStore(RecordStore):
         session = self._session()
         if session.kind or session.begun:  # an interrupt kept a step from ending
             session.kind = ""
+            session.close()
+        self._backend.writes = True
+        if session.connection is not None and self._backend.is_for_looking(session.connection):
             session.close()
         self._prepare_step()
         session.kind, session.used = "step", False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -32,6 +33,11 @@ _NETWORK = {
 }  # fmt: skip
 
 
+#: Two changes of a file with at least this between them have different times, in nanoseconds.
+#: Linux takes the time from a clock that goes on 100 to 1000 times a second.
+_TICK = 20_000_000
+
+
 class _Connection(sqlite3.Connection):
     """A connection that remembers which number it gave out last.
 
@@ -43,10 +49,16 @@ class _Connection(sqlite3.Connection):
         The version it has.
     answers : Answers
         What was found out about the catalogue as it was last looked at.
+    stamp : tuple of int, optional
+        What the file looked like, if SQLite was told that it does not change.
+    looking : bool
+        Whether it was opened for reading.
     """
 
     last = (-1, 0)
     version = -1
+    stamp: tuple[int, ...] | None = None
+    looking = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,6 +77,13 @@ class SQLite(Backend):
     seconds. Readers see one state of the file and wait for nobody (WAL). WAL needs
     memory shared between the processes, which a network file system does not give:
     there the rollback journal is used, and a warning says so.
+
+    Whoever reads a file with a WAL puts two more files beside it, and whoever closes it last
+    takes into it what a killed process left in the WAL. Until something is to be written,
+    neither happens here. A file that nobody has open is read as one that does not change
+    (``immutable``); that it has not is seen by its time, which is looked at after each
+    statement, when what was read is given away only if so. Where there is a WAL, the file
+    is opened for reading.
     """
 
     paramstyle: ClassVar[str] = "qmark"
@@ -72,6 +91,8 @@ class SQLite(Backend):
     locks_rows: ClassVar[bool] = False
     untyped: ClassVar[bool] = True
 
+    #: Whether files that nobody has open are locked all the same.
+    _is_thawed = False
     #: Whether there are texts that are none.
     _garbled = False
 
@@ -97,10 +118,7 @@ class SQLite(Backend):
 
     def connect(self) -> sqlite3.Connection:
         """Return a new connection; the file is created if need be."""
-        mode = "ro" if self.read_only else "rwc"
-        self.frozen = self.signature() if self._must_not_be_touched() else None
-        if self.frozen is not None:
-            mode += "&immutable=1"
+        mode, stamp = self._mode()
         name = f"file:{quote(self.path)}?mode={mode}"
         connection = sqlite3.connect(
             name,
@@ -110,6 +128,7 @@ class SQLite(Backend):
             check_same_thread=False,
             factory=_Connection,
         )
+        connection.stamp, connection.looking = stamp, mode.startswith("ro")
         connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
         connection.create_function("gc3store_id", 2, _id_or_number, deterministic=True)
         if self._garbled:
@@ -123,36 +142,59 @@ class SQLite(Backend):
         connection.execute(f"PRAGMA synchronous={'EXTRA' if self.durable else 'NORMAL'}")
         return connection
 
-    def _must_not_be_touched(self) -> bool:
-        """Whether reading must leave no trace, and can: SQLite puts files beside one with a WAL.
-
-        Nobody else has the database open when there is no such file; `is_outdated` sees it
-        when somebody does.
-        """
+    def _mode(self) -> tuple[str, tuple[int, ...] | None]:
+        """Return how to open the file, and what it looks like if as one that does not change."""
         path = self.path
-        if not self.read_only and (
-            not os.path.exists(path)
-            or (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK))
-        ):
-            return False
+        may_write = os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
+        if not os.path.exists(path) or (self.writes and may_write) or not self._has_wal():
+            return "ro" if self.read_only else "rwc", None
+        in_use = os.path.exists(path + "-wal")
+        if not in_use and not self._is_thawed and (stamp := self._stamp()) is not None:
+            return "ro&immutable=1", stamp
+        # Whoever opens a file for reading leaves behind what is put beside it.
+        return "ro" if self.read_only or in_use or not may_write else "rwc", None
+
+    def _has_wal(self) -> bool:
         try:
-            with open(path, "rb") as file:
-                head = file.read(20)
+            with open(self.path, "rb") as file:
+                return file.read(20)[18:20] == b"\2\2"
         except OSError:
             return False
-        return head[18:20] == b"\2\2" and not os.path.exists(path + "-wal")
 
-    def signature(self) -> tuple[int, ...]:
-        """Return what changes with the file."""
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Return what changes with the file; `None` if a change might not show in it."""
+        status = os.stat(self.path)
+        age = time.time_ns() - status.st_mtime_ns
+        whole_seconds = status.st_mtime_ns % 1_000_000_000 == 0  # some file systems know no parts of them
+        if 0 <= age < _TICK and not whole_seconds:
+            time.sleep((_TICK - age) / 1e9)  # what is written from now on has another time
+            return self._stamp()
+        if 0 <= age < 2_100_000_000 and whole_seconds:
+            return None
+        return _looks(status)
+
+    def stamp(self, connection: Any) -> tuple[int, ...] | None:
+        """Return what the file looked like."""
+        stamp: tuple[int, ...] | None = connection.stamp
+        return stamp
+
+    def is_outdated(self, stamp: tuple[int, ...], *, snapshot: bool = False) -> bool:
+        """Whether the file has changed, or is about to: what is written is first in the WAL."""
         try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return ()
-        return status.st_mtime_ns, status.st_size, os.path.exists(f"{self.path}-wal")
+            return _looks(os.stat(self.path)) != stamp or (
+                not snapshot and os.path.exists(f"{self.path}-wal")
+            )
+        except OSError:
+            return True
 
-    def is_outdated(self) -> bool:
-        """Whether the file has changed since it was opened as one that does not."""
-        return self.frozen is not None and self.frozen != self.signature()
+    def thaw(self) -> bool:
+        """Have the file locked while it is read, from now on, unless that would leave something behind."""
+        self._is_thawed = not self.read_only and os.access(os.path.dirname(self.path), os.W_OK)
+        return self._is_thawed
+
+    def is_for_looking(self, connection: Any) -> bool:
+        """Whether the file was opened for reading, and need not have been."""
+        return bool(connection.looking) and not self.read_only
 
     def exists(self) -> bool:
         """Whether there is a file."""
@@ -309,6 +351,10 @@ class SQLite(Backend):
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield the chunks of a record as SQLite finds them."""
         return connection.execute(statements.read_chunks, (number, 0, 2**62))
+
+
+def _looks(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _text(data: bytes) -> str:
