@@ -255,12 +255,13 @@ class SessionStore(RecordStore):
         """Return the rows that a statement finds; as `_run` otherwise."""
         try:
             session = self._local.session
-            if session.begun == bool(session.kind) and session.stamp is None:
+            if session.begun == bool(session.kind):
                 session.inside = True
                 try:
                     if session.kind or not is_pending():
                         rows: list[Any] = session.connection.execute(text, values).fetchall()
-                        return rows
+                        if session.stamp is None or not self._is_outdated(session):
+                            return rows
                 finally:
                     session.inside = False
         except (AttributeError, self._backend.error):

@@ -98,6 +98,7 @@ class SQLite(Backend):
 
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)
+        self._wal = f"{self.path}-wal"
         super().__init__(url, **options)
         if os.path.isdir(self.path):
             raise StoreUnavailableError(f"{self.path} is a directory; open it without 'sqlite:'.")
@@ -148,7 +149,7 @@ class SQLite(Backend):
         may_write = os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
         if not os.path.exists(path) or (self.writes and may_write) or not self._has_wal():
             return "ro" if self.read_only else "rwc", None
-        in_use = os.path.exists(path + "-wal")
+        in_use = os.path.exists(self._wal)
         if not in_use and not self._is_thawed and (stamp := self._stamp()) is not None:
             return "ro&immutable=1", stamp
         # Whoever opens a file for reading leaves behind what is put beside it.
@@ -181,9 +182,8 @@ class SQLite(Backend):
     def is_outdated(self, stamp: tuple[int, ...], *, snapshot: bool = False) -> bool:
         """Whether the file has changed, or is about to: what is written is first in the WAL."""
         try:
-            return _looks(os.stat(self.path)) != stamp or (
-                not snapshot and os.path.exists(f"{self.path}-wal")
-            )
+            # os.access takes a third of the time of os.path.exists.
+            return _looks(os.stat(self.path)) != stamp or (not snapshot and os.access(self._wal, os.F_OK))
         except OSError:
             return True
 
