@@ -78,5 +78,6 @@ def record_from_entry(
         origin=origin,
         columns=columns_from_entry(entry.get("columns") or {}, columns),
         checksum=entry.get("checksum"),
+        explicit=bool(entry.get("explicit", True)),
         error=error,
     )

@@ -66,7 +66,7 @@ class Exporting(Saving, Loading):
             "references": draft.reference_ids(),
             "origin": fields["origin"],
             "columns": entry_of(fields["columns"]),
-            "explicit": True,
+            "explicit": fields["explicit"],
             "buffers": sizes,
             "error": fields.get("error"),
         }
@@ -142,6 +142,8 @@ class Exporting(Saving, Loading):
                     id=draft.id,
                     missing=draft.reference_ids()[0],
                 )
+            if home != self.uuid:  # what is put there by itself is no part of anything
+                draft.fields["explicit"] = True
             with self._step():
                 if home == self.uuid and self._insert_as(draft):
                     return str(draft.id)
@@ -232,7 +234,7 @@ def _draft(record: Record, stored: Stored, source: Source) -> Draft:
         "tags": record.tags,
         "origin": json.dumps(dict(record.origin)),
         "columns": dict(record.columns),
-        "explicit": True,
+        "explicit": record.explicit,
         "plain": source.plain,
     }
     return draft

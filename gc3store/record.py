@@ -57,6 +57,9 @@ class Record:
         Values of the store's user columns, `None` where there is none.
     checksum : str or None
         Hexadecimal checksum of the payload.
+    explicit : bool
+        Whether it was itself given to `save`, and not only kept as a part of another (see `orphans`).
+        Filled in by ``describe``, where the store knows.
     error : str or None
         Why it cannot be loaded, where that is known.
     """
@@ -75,6 +78,7 @@ class Record:
     origin: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
     checksum: str | None = None
+    explicit: bool = True
     error: str | None = None
 
     @property

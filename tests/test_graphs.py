@@ -280,6 +280,25 @@ class TestReferences:
         store.save(part)
         assert store.orphans() == []
 
+    def test_what_is_removed_and_put_back_is_a_part_as_before(self, store, tmp_path):
+        root = Node("root", Node("part"))
+        store.save(root)
+        part = root.links[0].persistent_id
+        assert store.describe(root.persistent_id).explicit
+        assert not store.describe(part).explicit
+        data = store.export(part)
+        with pytest.warns(DanglingReferenceWarning):
+            store.remove(part)
+        assert store.restore(data) == part
+        assert not store.describe(part).explicit
+        root.links.clear()
+        store.save(root)
+        assert store.orphans() == [part]
+        with make_store(tmp_path / "elsewhere") as other:  # where it was put by itself
+            there = other.restore(data)
+            assert other.describe(there).explicit
+            assert other.orphans() == []
+
     def test_a_reference_reads_back_with_a_plain_unpickler(self, place):
         """Payloads are standard pickle streams."""
         import io

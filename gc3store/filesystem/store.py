@@ -51,6 +51,7 @@ class FilesystemStore(Writing):
         if entry is None:
             return None
         environment = self._environment_text(entry.get("environment"))
+        entry = {**entry, "explicit": entry.get("explicit", False)}
         try:
             return record_from_entry(entry, environment=environment, columns=self.columns)
         except (TypeError, ValueError, KeyError) as error:

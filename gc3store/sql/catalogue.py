@@ -97,7 +97,7 @@ class SqlCatalogue(SqlReading):
             return None
         row = rows[0]
         id_, name, cls, state, tags, size, created, modified, revision = row[:9]
-        flags, checksum, preview, origin, environment, columns = row[9:15]
+        flags, checksum, preview, origin, environment, columns, explicit = row[9:16]
         references: builtins.list[str] = []
         if type(flags) is int and flags & REFERS:
             rows = self._execute(self._statements.references, (number,))
@@ -119,6 +119,7 @@ class SqlCatalogue(SqlReading):
                 "origin": origin,
                 "columns": load_json(columns) if columns else None,
                 "checksum": bytes(checksum).hex() if isinstance(checksum, (bytes, memoryview)) else None,
+                "explicit": explicit,
                 "error": "damaged: its payload is missing" if flags is None else None,
             }
             return _sound(record_from_entry(entry, environment=environment, columns=self.columns))

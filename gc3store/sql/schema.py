@@ -320,6 +320,7 @@ class Statements:
                 payload.c.origin,
                 environment.c.description,
                 record.c.columns,
+                record.c.explicit,
             )
             .select_from(
                 record.outerjoin(payload, payload.c.number == record.c.number).outerjoin(

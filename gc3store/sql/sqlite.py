@@ -83,7 +83,8 @@ class SQLite(Backend):
     neither happens here. A file that nobody has open is read as one that does not change
     (``immutable``); that it has not is seen by its time, which is looked at after each
     statement, when what was read is given away only if so. Where there is a WAL, the file
-    is opened for reading.
+    is opened for reading. What is too much to be read at once is read as ever; what that puts
+    beside the file is gone when the store is closed.
     """
 
     paramstyle: ClassVar[str] = "qmark"
