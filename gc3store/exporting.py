@@ -99,9 +99,13 @@ class Exporting(Saving, Loading):
 
     def _take_out_damaged(self, id_: str, error: CorruptRecordError) -> Draft:
         """Return what there is of a record that is damaged."""
-        with self._lock, self._snapshot():
-            record = self.describe(id_)
-            stored = Stored(id_, record.revision, None, None, self._remains(id_))
+
+        def read() -> tuple[Record, Stored]:
+            with self._lock, self._snapshot():
+                record = self.describe(id_)
+                return record, Stored(id_, record.revision, None, None, self._remains(id_))
+
+        record, stored = repeated(read)
         draft = _draft(record, stored, stored)
         draft.fields["error"] = record.error or str(error)
         return draft
@@ -142,8 +146,6 @@ class Exporting(Saving, Loading):
                     id=draft.id,
                     missing=draft.reference_ids()[0],
                 )
-            if home != self.uuid:  # what is put there by itself is no part of anything
-                draft.fields["explicit"] = True
             with self._step():
                 if home == self.uuid and self._insert_as(draft):
                     return str(draft.id)
@@ -154,6 +156,7 @@ class Exporting(Saving, Loading):
                     )
                 draft.id = None
                 draft.revision = 1
+                draft.fields["explicit"] = True  # a record of its own, which nothing refers to
                 self._write([draft])
                 return str(draft.id)
 

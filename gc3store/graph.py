@@ -84,7 +84,7 @@ def reaching(graph: Mapping[T, Sequence[T]], changed: set[T]) -> set[T]:
     >>> sorted(reaching({"a": ["b"], "b": ["c"], "c": [], "d": ["c"], "e": []}, {"b"}))
     ['a', 'b']
     """
-    if not changed or len(changed) == len(graph):
+    if not changed or changed >= graph.keys():
         return set(changed)
     referrers: dict[T, list[T]] = {}
     for node, successors in graph.items():

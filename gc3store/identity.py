@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gc3store.graph import reaching
 from gc3store.ids import prefix_for
 from gc3store.persistable import IDENTITY, CarriedIdentity, Identity, Persistable
 from gc3store.preview import has_preview
@@ -91,6 +90,8 @@ class IdentityMap:
         self._by_object: dict[int, Identity] = {}
         self._live: dict[str, Identity] = {}
         self._others: dict[str, list[Identity]] = {}
+        #: Which records may have a live instance that refers to one; `None` until it is asked.
+        self._referrers: dict[str, set[str]] | None = None
         #: Functions with the arguments that undo a change. None of these keeps an object alive that
         #: can be referred to weakly: a long transaction must not pile up all that passed through it.
         self._undo: list[tuple[Any, ...]] | None = None
@@ -171,7 +172,7 @@ class IdentityMap:
         if kind.persistable:
             obj.__dict__[IDENTITY] = identity
             if live:
-                self._live[id_] = identity
+                self._make_live(identity)
         else:
             self._others.setdefault(id_, []).append(identity)
         if kind.takes_id:
@@ -180,6 +181,12 @@ class IdentityMap:
         if self._room < 0:
             self._sweep()
         return identity
+
+    def _make_live(self, identity: Identity) -> None:
+        self._live[identity.id] = identity
+        if self._referrers is not None:
+            for id_ in identity.references:
+                self._referrers.setdefault(id_, set()).add(identity.id)
 
     def _sweep(self) -> None:
         """Forget the objects that are gone."""
@@ -193,6 +200,7 @@ class IdentityMap:
                 live[id_] = gone
                 reached += gone.references
         self._live = live
+        self._referrers = None
         self._others = {
             id_: alive
             for id_, found in self._others.items()
@@ -225,8 +233,8 @@ class IdentityMap:
         identity.references = references
         identity.verified = True
         obj = identity()
-        if obj is not None and kind_of(type(obj)).persistable and self._live.get(identity.id) is not identity:
-            self._live[identity.id] = identity
+        if obj is not None and kind_of(type(obj)).persistable:
+            self._make_live(identity)
 
     def make_way(self, taking: Mapping[str, tuple[object, int]]) -> None:
         """Prepare for objects to become the live instances of their records.
@@ -246,13 +254,28 @@ class IdentityMap:
                 superseded.add(id_)
         if not superseded:
             return
-        graph = {id_: identity.references for id_, identity in list(self._live.items())}
-        for id_ in reaching(graph, superseded):
+        for id_ in self._reaching(superseded):
             if id_ in taking:
                 continue
             if self._undo is not None:
-                self._undo.append((self._live.__setitem__, id_, self._live[id_]))
+                self._undo.append((self._make_live, self._live[id_]))
             del self._live[id_]
+
+    def _reaching(self, changed: set[str]) -> set[str]:
+        """Return the records whose live instances lead to one of `changed`, those themselves included."""
+        if self._referrers is None:
+            self._referrers = {}
+            for identity in list(self._live.values()):
+                self._make_live(identity)
+        found, todo = set(changed), list(changed)
+        while todo:
+            id_ = todo.pop()
+            for referrer in self._referrers.get(id_, set()) - found:
+                live = self._live.get(referrer)
+                if live is not None and id_ in live.references:  # still
+                    found.add(referrer)
+                    todo.append(referrer)
+        return found
 
     def mark_saved(self, obj: Any) -> None:
         """Take away GC3Pie's mark, the attribute `changed`, that an object must be saved."""
@@ -318,7 +341,7 @@ class IdentityMap:
         if self._live.get(identity.id) is identity:
             del self._live[identity.id]
         if live is not None and live() is not None:
-            self._live[identity.id] = live
+            self._make_live(live)
         if others := self._others.pop(identity.id, None):
             self._others[identity.id] = [other for other in others if other is not identity]
         obj = identity()
@@ -333,7 +356,7 @@ class IdentityMap:
     def _set_back(self, identity: Identity, before: tuple[Any, ...], live: Identity | None) -> None:
         identity.revision, identity.checksum, identity.references, identity.verified = before
         if live is not None and live() is not None:
-            self._live[identity.id] = live
+            self._make_live(live)
         elif self._live.get(identity.id) is identity:
             del self._live[identity.id]
 

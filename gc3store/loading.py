@@ -109,7 +109,7 @@ class Loading(Primitives):
             batches = Batches(wanted)
             for batch in batches:
                 with self._lock, many_objects(len(batch)):
-                    ids, records = self._read_within(batch)
+                    ids, records = self._read_batch(batch)
                     part, size = _first_part(ids, records)
                     batches.weigh(size, len(part))
                     loaded, failure = self._load_part(part, records)
@@ -120,6 +120,9 @@ class Loading(Primitives):
                     bar.done()
                 if failure is not None:
                     raise failure
+
+    def _read_batch(self, ids: builtins.list[str]) -> tuple[builtins.list[str], dict[str, Stored]]:
+        return repeated(lambda: self._read_within(ids))
 
     def _read_within(self, ids: builtins.list[str]) -> tuple[builtins.list[str], dict[str, Stored]]:
         """Read records as long as they fit into the memory for a batch; return the first of `ids`, and these."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
 from gc3store.files import file_url
+from gc3store.sqlitefile import is_sqlite_file
 from gc3store.store import Store
 
 __all__ = ["known_schemes", "make_store", "register", "schemes"]
@@ -134,7 +135,7 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
     scheme = _scheme_of(text) if isinstance(uri, str) else None
     if scheme is None:
         path = os.path.abspath(os.path.expanduser(text))
-        if os.path.isfile(path) and _is_sqlite(path):
+        if os.path.isfile(path) and is_sqlite_file(path):
             scheme, text = "sqlite", "sqlite:///" + path
         else:
             scheme, text = "file", file_url(path)
@@ -157,14 +158,6 @@ def _scheme_of(text: str) -> str | None:
     if rest.startswith("//") or base.lower() in known_schemes():
         return base.lower() if base else None
     return None
-
-
-def _is_sqlite(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:
-        return False
 
 
 def known_schemes() -> set[str]:

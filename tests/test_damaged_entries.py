@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from gc3store import CorruptRecordError, recordfile
+from gc3store import CorruptRecordError, make_store, recordfile
 from tests.conftest import Place
 from tests.servers import KINDS, database
 
@@ -189,3 +189,27 @@ def write_id(store, id_):
     text = f"UPDATE gc3store SET id = {mark} WHERE number = 1"
     with store.transaction():
         store._run(lambda connection: connection.execute(text, (id_,)))
+
+
+def test_what_is_left_of_a_garbled_text_is_not_overwritten(tmp_path):
+    path = tmp_path / "x.db"
+    with make_store(f"sqlite:///{path}") as store:
+        id_ = store.save(1, name="first")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE gc3store SET name = CAST(x'ff41' AS TEXT)")
+    with make_store(f"sqlite:///{path}") as store:
+        store.update(id_, tags=["t"])
+        assert store.describe(id_).tags == ("t",)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT hex(name) FROM gc3store").fetchone() == ("FF41",)
+
+
+def test_a_garbled_uuid_hinders_no_looking(tmp_path):
+    path = tmp_path / "x.db"
+    with make_store(f"sqlite:///{path}") as store:
+        id_ = store.save(1, name="first")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE gc3store_meta SET uuid = CAST(x'ff41' AS TEXT)")
+    with make_store(f"sqlite:///{path}") as store:
+        assert store.list() == [id_]
+        assert store.load(id_) == 1

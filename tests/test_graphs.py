@@ -291,6 +291,9 @@ class TestReferences:
             store.remove(part)
         assert store.restore(data) == part
         assert not store.describe(part).explicit
+        beside = store.restore(data)  # its ID is taken: a record of its own
+        assert store.describe(beside).explicit
+        store.remove(beside)
         root.links.clear()
         store.save(root)
         assert store.orphans() == [part]

@@ -10,8 +10,12 @@ import pickle
 import weakref
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gc3store import ConflictError, ObjectNotFoundError, Persistable, make_store
+from gc3store.graph import reaching
+from gc3store.identity import IdentityMap
 from gc3store.testing import Node, Point, in_fresh_process
 
 from .conftest import place_in
@@ -620,3 +624,50 @@ class TestTransactions:
         again = pickle.loads(pickle.dumps(store))
         assert (again.durable, again.url) == (False, store.url)
         again.close()
+
+
+class Thing(Persistable):
+    pass
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["bind", "advance", "drop", "gone", "begin", "rollback", "commit", "make way", "sweep"]
+            ),
+            st.integers(0, 5),
+            st.sets(st.integers(0, 5), max_size=3),
+        ),
+        max_size=40,
+    )
+)
+def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
+    """Whatever happened before, and was undone."""
+    identities = IdentityMap()
+    objects = {}
+    begun = False
+    for what, number, others in steps:
+        id_, references = f"Thing.{number}", tuple(f"Thing.{other}" for other in sorted(others))
+        if what == "bind":
+            objects[id_] = Thing()
+            identities.bind(objects[id_], "store", id_, 1, None, references)
+        elif what == "advance" and id_ in objects and identities._live.get(id_) is not None:
+            identities.advance(identities._live[id_], 2, None, references)
+        elif what == "drop":
+            identities.drop(id_)
+        elif what == "gone":
+            objects.pop(id_, None)
+        elif what == "begin" and not begun:
+            identities.begin()
+            begun = True
+        elif what in ("rollback", "commit") and begun:
+            getattr(identities, what)()
+            begun = False
+        elif what == "make way":
+            identities.make_way({id_: (Thing(), 3)})
+        elif what == "sweep":
+            identities._sweep()
+        graph = {one: identity.references for one, identity in identities._live.items()}
+        assert identities._reaching({id_}) == reaching(graph, {id_})

@@ -9,13 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from gc3store import make_store
-from gc3store.testing import FreshProcess, Node
+from gc3store import ObjectNotFoundError, StoreUnavailableError, make_store, sqlitefile
+from gc3store.ids import number_of
+from gc3store.testing import FreshProcess, Node, in_fresh_process
 
 LOOKS = {
     "list": lambda store: store.list(),
@@ -211,3 +213,122 @@ def test_a_file_that_changed_under_a_statement_is_read_again(path, monkeypatch):
 
         assert looking._run(work) == "changed"
         assert len(execute) == 2
+
+
+def _save_elsewhere(url):
+    with make_store(url) as store:
+        return store.save("elsewhere")
+
+
+@pytest.mark.parametrize("first", ["store", "load_many", "path", "gc3pie"])
+def test_looking_takes_no_locks_away(path, first):
+    """Closing a file takes away all locks of the process on it: others would think that nobody is there."""
+    url = f"sqlite:///{path}"
+    with make_store(url) as store:
+        if first == "load_many":
+            for _ in range(20):
+                store.save({"value": 2})
+            store.close()
+    with make_store(url) as store:
+        if first == "load_many":  # too many to be read as what does not change
+            list(store.load_many([id_ for id_ in store.list() if id_.startswith("dict")]))
+            thread = threading.Thread(target=store.list)
+            thread.start()
+            thread.join()
+        else:
+            store.save("begun")
+            looking = make_store(str(path) if first == "path" else url)
+            looking.list()
+            looking.close()
+        others = [in_fresh_process(_save_elsewhere, url)]
+        mine = store.save("mine")
+        others.append(in_fresh_process(_save_elsewhere, url))
+        assert len({number_of(id_) for id_ in (*others, mine)}) == 3
+        assert in_fresh_process(_list, url) == store.list()
+        assert {*others, mine} <= set(store.list())
+
+
+def _list(url):
+    with make_store(url) as store:
+        return store.list()
+
+
+def test_no_more_than_a_hundred_descriptors_are_kept(tmp_path):
+    for i in range(130):
+        file = tmp_path / f"{i}.db"
+        file.write_bytes(b"SQLite format 3\0\x10\0\2\2")
+        assert sqlitefile.is_sqlite_file(str(file))
+        assert sqlitefile.uses_wal(str(file))
+    assert len(sqlitefile._open) <= 100
+    file.unlink()
+    assert not sqlitefile.is_sqlite_file(str(file))
+    assert not sqlitefile.uses_wal(str(tmp_path))
+    file.write_bytes(b"SQLite format 3\0\x10\0\1\1")
+    assert not sqlitefile.uses_wal(str(file))
+
+
+def test_an_undo_puts_back_what_was_there_last(path):
+    url = f"sqlite:///{path}"
+    with make_store(url) as store, make_store(url) as other:
+        assert len(store) == 5
+        other.replace("dict.2", {"value": "new"})
+        data = store.export("dict.2")
+        store.remove("dict.2")
+        assert store.restore(data) == "dict.2"
+        assert store.load("dict.2") == {"value": "new"}
+
+
+@pytest.mark.parametrize("count", [3, 1500])
+@pytest.mark.parametrize("idle", [True, False])
+def test_what_happens_between_two_records_hinders_no_looking(tmp_path, count, idle):
+    url = f"sqlite:///{tmp_path}/x.db"
+    with make_store(url, durable=False) as store:
+        ids = store.save_many([i] for i in range(count))
+    others = [] if idle else [make_store(url)]
+    if others:
+        others[0].save("in use")
+        ids = others[0].list()
+    for act in (
+        lambda store, id_: store.update(id_, tags=["seen"]),
+        lambda store, id_: in_fresh_process(_save_elsewhere, url),
+        lambda store, id_: list(store.load_many(store.list(limit=50))),
+    ):
+        with make_store(url, durable=False) as store:
+            seen = []
+            for record in store.records():
+                seen.append(record.id)
+                if record.id == ids[1]:
+                    act(store, record.id)
+            assert seen == ids
+            ids = store.list()
+    for other in others:
+        other.close()
+
+
+def test_a_link_to_a_database(path, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with make_store(f"sqlite:///{path}") as store, make_store(f"sqlite:///{link}") as other:
+        for _ in range(3):
+            id_ = store.save("by the other way")
+            assert other.list()[-1] == id_
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("link")] == ["link.db"]
+
+
+def test_a_database_that_is_gone_stays_so(path):
+    with make_store(f"sqlite:///{path}") as store:
+        assert len(store) == 5
+        path.unlink()
+        with pytest.raises(StoreUnavailableError, match="no file"):
+            store.list()
+        assert not path.exists()
+
+
+def test_a_number_that_is_no_id_changes_nothing(path):
+    with make_store(f"sqlite:///{path}") as store:
+        assert "3" not in store
+        with pytest.raises(ObjectNotFoundError):
+            store.describe("3")
+        with pytest.raises(ObjectNotFoundError):
+            store.remove("3")
+        assert not store._is_damaged

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from gc3store.forking import undisturbed
 from gc3store.sql.sqlite import needs_rollback
 from gc3store.sql.url import parse
+from gc3store.sqlitefile import uses_wal
 
 __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sqlite"]
 
@@ -120,9 +121,4 @@ def _md5(data: Any) -> str | None:
 
 def _is_idle_wal(path: str) -> bool:
     """Whether an SQLite file is in write-ahead mode and nobody has it open."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(20)
-    except OSError:
-        return False
-    return head[18:20] == b"\x02\x02" and not os.path.exists(path + "-wal")
+    return uses_wal(path) and not os.path.exists(f"{os.path.realpath(path)}-wal")

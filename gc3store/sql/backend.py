@@ -24,7 +24,7 @@ from gc3store.sql.url import secrets_of, shown, without_secrets
 
 if TYPE_CHECKING:
     from gc3store.sql.answers import Answers
-    from gc3store.sql.schema import Statements
+    from gc3store.sql.schema import Sparse, Statements
     from gc3store.sql.search import SearchIndex
 
 __all__ = ["Backend", "backend_for"]
@@ -156,6 +156,10 @@ class Backend(ABC):
         """Whether what stands in a text is none."""
         return False
 
+    def reads_garbled(self, connection: Any) -> bool:
+        """Whether such texts are read over `connection`."""
+        return False
+
     def read_garbled(self, connection: Any) -> None:
         """Read such texts from now on, with a replacement for what cannot be read."""
 
@@ -271,7 +275,7 @@ class Backend(ABC):
         numbers = self.allocate(connection, statements, len(rows))
         self.insert(
             connection,
-            statements.insert_payload,
+            statements.insert_payload.full,
             [(n, *row) for n, row in zip(numbers, rows, strict=True)],
         )
         return numbers
@@ -282,6 +286,12 @@ class Backend(ABC):
             connection.execute(text, rows[0])
         elif rows:
             connection.executemany(text, rows)
+
+    def parts(
+        self, statement: Sparse, rows: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
+        """Return the statements that write rows, each with its own."""
+        return [(statement.full, rows)]
 
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield rows of one column, the chunks of a record in their order."""

@@ -323,7 +323,7 @@ class MySQL(Backend):
         One statement's numbers follow each other: it is known beforehand how many.
         """
         numbers: list[int] = []
-        for first, count in connection.insert(statements.insert_payload, rows):
+        for first, count in connection.insert(statements.insert_payload.full, rows):
             numbers += range(first, first + count * self._step, self._step)
         return numbers
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
+from itertools import combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -150,6 +153,38 @@ def compiled(statement: Any, dialect: Dialect) -> tuple[str, list[Any]]:
     return str(result), [result.params[name] for name in names]
 
 
+class Sparse:
+    """A statement that writes rows, and the same one for rows in which all that is optional is missing.
+
+    Of most objects it is, and SQLite's driver takes as long to find out that a `NULL` adapts to
+    nothing as it takes to write three values.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The parameters, in their order.
+    optional : collection of str
+        Those that can be missing.
+    make : callable
+        Returns the statement without some of them.
+    """
+
+    def __init__(
+        self, names: Sequence[str], optional: Collection[str], make: Callable[[Collection[str]], str]
+    ) -> None:
+        self.full = make(())
+        self.plain = make(optional)
+        self._optional = itemgetter(*(names.index(name) for name in optional))
+        self._rest = itemgetter(*(i for i, name in enumerate(names) if name not in optional))
+        self._none = (None,) * len(optional)
+
+    def split(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Return rows for the full and for the plain statement."""
+        optional, none = self._optional, self._none
+        full = [row for row in rows if optional(row) != none]
+        return full, [self._rest(row) for row in rows if optional(row) == none]
+
+
 class Statements:
     """Each statement that a store runs on its own tables, as text."""
 
@@ -171,8 +206,8 @@ class Statements:
         def text(statement: Any) -> str:
             return compiled(statement, dialect)[0]
 
-        def insert(table: sa.Table, *, without: str = "") -> str:
-            names = [column.name for column in table.c if column.name != without]
+        def insert(table: sa.Table, *, without: Collection[str] = ()) -> str:
+            names = [column.name for column in table.c if column.name not in without]
             return text(sa.insert(table).values({name: sa.bindparam(name) for name in names}))
 
         self.create = [
@@ -183,8 +218,16 @@ class Statements:
             for table in schema.tables
             for index in table.indexes
         ]
-        self.insert_record = insert(record)
-        self.insert_payload = insert(payload, without="number" if dialect.name == "mysql" else "")
+
+        def inserts(table: sa.Table, optional: Collection[str], *, without: Collection[str] = ()) -> Sparse:
+            names = [column.name for column in table.c if column.name not in without]
+            return Sparse(names, optional, lambda absent: insert(table, without={*without, *absent}))
+
+        self.insert_record = inserts(record, ("name", "state", "tags", "columns"))
+        optional = ("buffers", "preview", "origin")
+        self.insert_payload = inserts(
+            payload, optional, without=("number",) if dialect.name == "mysql" else ()
+        )
         self.claim_payload = insert(payload)
         self.empty_payload = (0, b"", 0, None, None, None, None, b"")
         self.insert_chunk = insert(chunk)
@@ -333,36 +376,42 @@ class Statements:
             (record.c.explicit == sa.literal_column("1"), sa.literal_column("1")),
             else_=p("e", type_=sa.SmallInteger),
         )
-        self.update_record = text(
-            sa.update(record)
-            .values(
-                {
-                    "cls": p("c"),
-                    "state": p("s"),
-                    "size": p("z"),
-                    "modified": p("m"),
-                    "revision": p("r"),
-                    "explicit": explicit,
-                    "columns": p("u"),
-                }
-            )
-            .where(record.c.number == p("number_"))
-        )
-        self.update_payload = text(
-            sa.update(payload)
-            .values({column.name: p(f"{column.name}_") for column in payload.c if column.name != "number"})
-            .where(payload.c.number == p("number_"))
-        )
+
+        def updates(table: sa.Table, values: dict[str, Any], optional: Collection[str]) -> Sparse:
+            def make(absent: Collection[str]) -> str:
+                new = {**values, **dict.fromkeys(absent, sa.null())}
+                return text(sa.update(table).values(new).where(table.c.number == p("number_")))
+
+            return Sparse([*values, "number"], optional, make)
+
+        # In the order of the columns.
+        content: dict[str, Any] = {
+            "cls": p("c"),
+            "state": p("s"),
+            "size": p("z"),
+            "modified": p("m"),
+            "revision": p("r"),
+            "explicit": explicit,
+            "columns": p("u"),
+        }
+        self.update_record = updates(record, content, ("state", "columns"))
+        content = {column.name: p(f"{column.name}_") for column in payload.c if column.name != "number"}
+        self.update_payload = updates(payload, content, optional)
         self.labels = text(
             sa.select(id_, record.c.name, record.c.tags, record.c.explicit)
             .where(record.c.number == p("number_"))
             .with_for_update()
         )
-        self.relabel = text(
-            sa.update(record)
-            .values(name=p("n"), tags=p("t"), explicit=p("e"))
-            .where(record.c.number == p("number_"))
-        )
+        labels = ("name", "tags", "explicit")
+        self.relabel = {
+            some: text(
+                sa.update(record)
+                .values({name: p(f"{name}_") for name in some})
+                .where(record.c.number == p("number_"))
+            )
+            for n in (1, 2, 3)
+            for some in combinations(labels, n)
+        }
 
         def delete(table: sa.Table) -> str:
             return text(sa.delete(table).where(table.c.number == p("number_")))

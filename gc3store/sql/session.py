@@ -104,6 +104,14 @@ class Session:
             with suppress(Exception), undisturbed():
                 connection.close()
 
+    def leave(self) -> None:
+        """Do without the connection from now on; those who read from it end what they have begun."""
+        if self.open:
+            self.connection = None
+            self.begun = self.used = False
+        else:
+            self.close()
+
     def __del__(self) -> None:
         self.close()  # its thread has ended
 
@@ -211,9 +219,11 @@ class SessionStore(RecordStore):
                     continue
                 lost = self._backend.is_lost(connection, error)
                 collision = not lost and self._backend.is_collision(error)
-                if self._backend.is_garbled(error):
+                if self._backend.is_garbled(error) and not self._backend.reads_garbled(connection):
                     self._backend.read_garbled(connection)
                     self._allow_for_damage()
+                    if again:
+                        continue
                     raise GarbledError(str(error)) from error
                 if not lost and not collision:
                     raise self._translate(error) from self._backend.fit_to_show(error)
@@ -228,13 +238,16 @@ class SessionStore(RecordStore):
                     time.sleep(random.uniform(0, 0.01 * repeats))
 
     def _is_outdated(self, session: Session) -> bool:
-        return self._backend.is_outdated(session.stamp, snapshot=session.kind == "snapshot")
+        # What a snapshot has shown stays so; at its beginning, it shows what is there then.
+        snapshot = session.kind == "snapshot" and session.used
+        return self._backend.is_outdated(session.stamp, snapshot=snapshot)
 
     def _start_anew(self, session: Session, again: bool) -> None:
         """Leave a connection that showed a state of the database which is no more."""
         self._backend.thaw()
         again = again and not (session.kind and session.used)
-        session.close()
+        session.leave()
+        self._forget_meta()
         if not again:
             raise ReplacedError(
                 f"{self._backend.where} was changed by another process while it was being read; try again."
@@ -267,13 +280,7 @@ class SessionStore(RecordStore):
         except (AttributeError, self._backend.error):
             pass  # there is no connection yet, or the statement failed: the long way round
 
-        def work(connection: Any) -> builtins.list[Any]:
-            return builtins.list(connection.execute(text, values).fetchall())
-
-        try:
-            return self._run(work)
-        except GarbledError:
-            return self._run(work)
+        return self._run(lambda connection: builtins.list(connection.execute(text, values).fetchall()))
 
     def _stream(
         self, text: str, values: Sequence[Any] = (), *, part: int = PART, most: int = 100 * PART
@@ -301,9 +308,13 @@ class SessionStore(RecordStore):
             return cursor, cursor.fetchmany(size if session.stamp is None else most)
 
         cursor, rows = self._run(begin)
-        if len(rows) == most and session.stamp is not None and not session.kind and self._backend.thaw():
-            session.close()
-            cursor, rows = self._run(begin)
+        if session.stamp is not None:
+            if len(rows) < most:
+                yield rows
+                return
+            if not session.kind and self._backend.thaw():
+                session.leave()
+                cursor, rows = self._run(begin)
         session.open += 1
         try:
             while rows:
@@ -362,7 +373,7 @@ class SessionStore(RecordStore):
             session.close()
         self._backend.writes = True
         if session.connection is not None and self._backend.is_for_looking(session.connection):
-            session.close()
+            session.leave()
         self._prepare_step()
         session.kind, session.used = "step", False
 
@@ -450,6 +461,9 @@ class SessionStore(RecordStore):
 
     def _undone(self) -> None:
         """Note that a step was undone."""
+
+    def _forget_meta(self) -> None:
+        """Forget what was read of the store as a whole: there may be another one in its place."""
 
     def _took_place(self) -> bool:
         """Whether the step whose commit was not answered took place."""

@@ -19,9 +19,10 @@ from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnav
 from gc3store.ids import is_id_of
 from gc3store.sql.answers import Answers
 from gc3store.sql.backend import Backend
-from gc3store.sql.schema import Statements
+from gc3store.sql.schema import Sparse, Statements
 from gc3store.sql.search import SearchIndex
 from gc3store.sql.url import sqlite_path
+from gc3store.sqlitefile import uses_wal
 
 __all__ = ["SQLite", "needs_rollback", "network_filesystem"]
 
@@ -99,7 +100,7 @@ class SQLite(Backend):
 
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)
-        self._wal = f"{self.path}-wal"
+        self._wal = ""
         super().__init__(url, **options)
         if os.path.isdir(self.path):
             raise StoreUnavailableError(f"{self.path} is a directory; open it without 'sqlite:'.")
@@ -146,26 +147,26 @@ class SQLite(Backend):
 
     def _mode(self) -> tuple[str, tuple[int, ...] | None]:
         """Return how to open the file, and what it looks like if as one that does not change."""
-        path = self.path
-        may_write = os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
-        if not os.path.exists(path) or (self.writes and may_write) or not self._has_wal():
-            return "ro" if self.read_only else "rwc", None
+        self._wal = f"{os.path.realpath(self.path)}-wal"
         in_use = os.path.exists(self._wal)
+        may_write = os.access(self.path, os.W_OK) and (in_use or self._may_add())
+        usual = "ro" if self.read_only else "rwc" if self.writes else "rw"
+        if (self.writes and (may_write or not self.exists())) or not uses_wal(self.path):
+            return usual, None
         if not in_use and not self._is_thawed and (stamp := self._stamp()) is not None:
             return "ro&immutable=1", stamp
         # Whoever opens a file for reading leaves behind what is put beside it.
-        return "ro" if self.read_only or in_use or not may_write else "rwc", None
+        return "ro" if in_use or not may_write else usual, None
 
-    def _has_wal(self) -> bool:
-        try:
-            with open(self.path, "rb") as file:
-                return file.read(20)[18:20] == b"\2\2"
-        except OSError:
-            return False
+    def _may_add(self) -> bool:
+        return os.access(os.path.dirname(self._wal), os.W_OK)
 
     def _stamp(self) -> tuple[int, ...] | None:
         """Return what changes with the file; `None` if a change might not show in it."""
-        status = os.stat(self.path)
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
         age = time.time_ns() - status.st_mtime_ns
         whole_seconds = status.st_mtime_ns % 1_000_000_000 == 0  # some file systems know no parts of them
         if 0 <= age < _TICK and not whole_seconds:
@@ -190,7 +191,7 @@ class SQLite(Backend):
 
     def thaw(self) -> bool:
         """Have the file locked while it is read, from now on, unless that would leave something behind."""
-        self._is_thawed = not self.read_only and os.access(os.path.dirname(self.path), os.W_OK)
+        self._is_thawed = not self.read_only and os.access(self.path, os.W_OK) and self._may_add()
         return self._is_thawed
 
     def is_for_looking(self, connection: Any) -> bool:
@@ -230,6 +231,10 @@ class SQLite(Backend):
         """Whether a text is not in UTF-8: one bit of a disk is enough for that."""
         return "Could not decode to UTF-8" in str(error)
 
+    def reads_garbled(self, connection: Any) -> bool:
+        """Whether what is none is read with a replacement."""
+        return connection.text_factory is _text
+
     def read_garbled(self, connection: Any) -> None:
         """Read such texts; in all connections that follow, too."""
         self._garbled = True
@@ -253,6 +258,8 @@ class SQLite(Backend):
             )
         if "readonly" in text or "read-only" in text:
             return ReadOnlyError(f"{self.where} cannot be written: you lack the permission.")
+        if "unable to open" in text and not self.exists():
+            return StoreUnavailableError(f"There is no file {self.path} any more; it was moved or removed.")
         if "locked" in text or "busy" in text:
             return self.busy()
         if "not a database" in text or "malformed" in text:
@@ -348,6 +355,13 @@ class SQLite(Backend):
     def retire(self, connection: Any, statements: Statements, number: int) -> None:
         """Note a number whose record will not show any more that it was given out."""
         connection.execute(statements.retire, (number, number))
+
+    def parts(
+        self, statement: Sparse, rows: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
+        """Return the statements, one for rows without what is optional."""
+        full, plain = statement.split(rows)
+        return [(text, part) for text, part in ((statement.full, full), (statement.plain, plain)) if part]
 
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield the chunks of a record as SQLite finds them."""

@@ -184,6 +184,9 @@ class SqlStore(SqlCatalogue):
                 self._newer = row[1]
             self._learn_columns(dict(self._execute(self._statements.columns)))
 
+    def _forget_meta(self) -> None:
+        self._uuid = None
+
     _newer: int | None = None
 
     def _check_writable(self) -> None:

@@ -11,7 +11,7 @@ from gc3store.batches import by_size
 from gc3store.columns import entry_of, merged
 from gc3store.environment import current_environment, environment_text
 from gc3store.errors import StoreUnavailableError
-from gc3store.ids import make_id, number_of
+from gc3store.ids import is_id_of, make_id, number_of
 from gc3store.primitives import Draft, check_revision, not_found
 from gc3store.recordfile import load_json
 from gc3store.serialization import STEP, Encoded
@@ -61,11 +61,16 @@ class SqlWriting(SessionStore):
         self._statements = Statements.of(self._statements.schema.name, self._backend, damaged=True)
         self._is_damaged = True
 
-    def _number(self, id_: str) -> int:
-        """Return the number in an ID; one that is an ID by itself is that of a damaged entry."""
+    def _number(self, id_: str, connection: Any = None) -> int:
+        """Return the number in an ID; what is only a number may be the ID of a damaged entry."""
+        number = number_of(id_)
         if "." not in id_ and not self._is_damaged:
-            self._allow_for_damage()
-        return number_of(id_)
+            text, values = self._statements.revisions, (self._backend.numbers([number]),)
+            execute = self._execute if connection is None else connection.execute
+            for found, _ in execute(text, values):
+                if type(found) is not str or not is_id_of(found, number):
+                    self._allow_for_damage()
+        return number
 
     # Steps.
 
@@ -202,14 +207,12 @@ class SqlWriting(SessionStore):
         pairs = zip(numbers, drafts, strict=True)
         if backend.fills:
             connection.executemany(
-                statements.update_payload, [(*self._payload_row(connection, d, n), n) for n, d in pairs]
+                statements.update_payload.full, [(*self._payload_row(connection, d, n), n) for n, d in pairs]
             )
         else:
-            backend.insert(
-                connection,
-                statements.insert_payload,
-                [(n, *self._payload_row(connection, d, n)) for n, d in pairs],
-            )
+            rows = [(n, *self._payload_row(connection, d, n)) for n, d in pairs]
+            for text, part in backend.parts(statements.insert_payload, rows):
+                backend.insert(connection, text, part)
         return numbers
 
     def _insert_records(self, connection: Any, drafts: builtins.list[Draft], numbers: Sequence[int]) -> None:
@@ -241,7 +244,8 @@ class SqlWriting(SessionStore):
             )
             if draft.references:
                 references += self._reference_rows(draft, number)
-        self._backend.insert(connection, self._statements.insert_record, records)
+        for text, part in self._backend.parts(self._statements.insert_record, records):
+            self._backend.insert(connection, text, part)
         if references:
             self._backend.insert(connection, self._statements.insert_reference, references)
         if values:
@@ -310,8 +314,9 @@ class SqlWriting(SessionStore):
                 references += self._reference_rows(draft, number)
             if changes := {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}:
                 self._relabel_row(connection, str(draft.id), changes)
-        connection.executemany(statements.update_record, records)
-        connection.executemany(statements.update_payload, payloads)
+        for statement, rows in (statements.update_record, records), (statements.update_payload, payloads):
+            for text, part in backend.parts(statement, rows):
+                connection.executemany(text, part)
         if references:
             backend.insert(connection, statements.insert_reference, references)
         if values:
@@ -319,7 +324,7 @@ class SqlWriting(SessionStore):
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
-        each = [self._number(id_) for id_ in ids]
+        each = [self._number(id_, connection) for id_ in ids]
         numbers = self._backend.numbers(each)
         if len(ids) == 1:
             rows = connection.execute(self._statements.before_one, each).fetchall()
@@ -401,16 +406,20 @@ class SqlWriting(SessionStore):
         return self._run(lambda connection: self._relabel_row(connection, id_, changes))
 
     def _relabel_row(self, connection: Any, id_: str, changes: Mapping[str, Any]) -> bool:
-        number = self._number(id_)
+        number = self._number(id_, connection)
         row = connection.execute(self._statements.labels, (number,)).fetchone()
         if row is None or row[0] != id_:
             return False
-        name, tags, explicit = row[1:]
-        if "tags" in changes:
-            tags = json.dumps(changes["tags"], ensure_ascii=False) if changes["tags"] else None
-        new = (changes.get("name", name), tags, int(bool(explicit or changes.get("explicit", 0))))
-        if new != (row[1], row[2], explicit):
-            connection.execute(self._statements.relabel, (*new, number))
+        before = dict(zip(("name", "tags", "explicit"), row[1:], strict=True))
+        new = dict(changes)
+        if "tags" in new:
+            new["tags"] = json.dumps(new["tags"], ensure_ascii=False) if new["tags"] else None
+        new["explicit"] = int(bool(before["explicit"] or new.get("explicit", 0)))
+        # What stays as it is is not written: it may be what is left of something damaged.
+        changed = tuple(name for name, value in before.items() if name in new and new[name] != value)
+        if changed:
+            values = [new[name] for name in changed]
+            connection.execute(self._statements.relabel[changed], (*values, number))
         return True
 
     # User columns.

@@ -109,6 +109,7 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
     h("option", { value: "variables" }, "numbered variables"),
   );
   let overwrite = false;
+  let loading = false;
   let asked = 0;
   const confirm = button("Load", { cls: "strong" }, () => void load());
   const rename = button("Choose another name", {}, () => {
@@ -128,7 +129,7 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
     overwrite = false; // a consent is to the name that was asked about
     set(input, { "aria-busy": "true" });
     const reply = await at.channel.ask("check", { variable: name });
-    if (number !== asked) return;
+    if (number !== asked || loading) return;
     set(input, { "aria-busy": false });
     rename.hidden = true;
     if (!reply.valid) {
@@ -152,7 +153,7 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
     confirm.querySelector("span")!.textContent = text;
   };
   const load = async (): Promise<void> => {
-    confirm.disabled = true;
+    confirm.disabled = loading = true;
     say("Loading…", false);
     try {
       const how = many ? into.value : "variable";
@@ -160,7 +161,8 @@ export function loadDialog(at: Stage, target: Target, suggested: Reply): void {
       dialog.close();
       at.done(reply);
     } catch (error) {
-      confirm.disabled = false;
+      confirm.disabled = loading = false;
+      dialog.answered(false); // Enter pressed meanwhile was not meant for what is asked now
       if ((error as Refusal).type === "VariableExistsError") {
         overwrite = true;
         rename.hidden = false;
@@ -287,7 +289,7 @@ export function variableDialog(
       all = reply.variables;
       draw();
       // Nobody has seen the list yet: only what was typed can say which variable is meant.
-      dialog.answered(shown.length === 1 || shown[0]?.[0] === filter.value);
+      dialog.answered(filter.value !== "" && (shown.length === 1 || shown[0]?.[0] === filter.value));
     },
     (error: Refusal) => {
       note.textContent = plain(error.message);
