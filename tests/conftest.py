@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gc3store import Store, make_store, sqlitefile, registry
+from gc3store import Store, make_store, registry, sqlitefile
 
 #: Programs that tests run, with the folder they are in on their path.
 collect_ignore = ["hostile_entries.py", "hostile_pickles.py", "hostile_sharing.py"]
