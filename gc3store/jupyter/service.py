@@ -359,4 +359,5 @@ _HANDLERS: dict[str, Callable[[Service, Any], dict[str, Any]]] = {
     "undo": Service._take_back,
     "preview": Service._preview,
     "inspect": Service._inspect,
+    "nudge": lambda service, request: {},
 }

@@ -607,6 +607,7 @@ export class App implements GridHost {
 
   /** Say that the kernel is busy, or at work, when it has not answered for a while. */
   private watch(): void {
+    this.channel.nudge();
     const waiting = this.channel.waiting > BUSY_AFTER;
     const working = this.channel.working > BUSY_AFTER;
     const searching = this.coming !== null && this.question.text !== "";

@@ -38,9 +38,13 @@ const READING = new Set(["rows", "count", "facets", "detail", "total", "ids", "c
 /** What the kernel answers at once, unless it is busy with something else. */
 const QUICK = new Set(["rows", "detail", "check"]);
 
+/** Milliseconds without an answer after which the kernel is sent something else. */
+const NUDGE_AFTER = 2000;
+
 export class Channel {
   readonly client = Math.random().toString(36).slice(2);
   private seq = 0;
+  private patience = NUDGE_AFTER;
   private readonly pending = new Map<number, Pending>();
   private readonly hear = (message: Reply): void => this.receive(message);
 
@@ -68,6 +72,25 @@ export class Channel {
   /** Milliseconds that the oldest action has run. */
   get working(): number {
     return this.longest((kind) => !READING.has(kind));
+  }
+
+  /**
+   * See to it that the kernel looks for requests, if it has not answered for long.
+   *
+   * A kernel can miss that one has arrived in a thread of its own while a cell runs
+   * (ipykernel 7), and finds it with the next. Each time takes twice as long as the last: there
+   * are kernels that answer nothing while a cell runs, and find them all when it ends.
+   */
+  nudge(): void {
+    const waited = this.longest(() => true);
+    if (waited < NUDGE_AFTER) this.patience = NUDGE_AFTER;
+    if (waited < this.patience) return;
+    this.patience *= 2;
+    try {
+      this.model.send({ kind: "nudge", client: this.client, seq: 0 });
+    } catch {
+      // whoever asked was told
+    }
   }
 
   /** Ask again what has no answer yet, where that does nothing twice. */

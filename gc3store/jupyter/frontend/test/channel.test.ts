@@ -124,3 +124,29 @@ test("a failure frees its place", async () => {
   await settled();
   assert.deepEqual(seen, ["no", "yes"]);
 });
+
+test("a kernel that does not answer is sent something else, more and more rarely", () => {
+  const stub = new Stub();
+  let now = 0;
+  const channel = new Channel(stub, () => now);
+  const nudged: number[] = [];
+  const pass = (until: number): void => {
+    for (; now < until; now += 100) {
+      const before = stub.sent.length;
+      channel.nudge();
+      if (stub.sent.length > before) nudged.push(now);
+    }
+  };
+  pass(5000); // nothing is asked
+  assert.deepEqual(nudged, []);
+  void channel.ask("remove");
+  pass(25_000);
+  assert.deepEqual(nudged, [7000, 9000, 13_000, 21_000]);
+  assert.deepEqual(stub.sent.map((it) => it.kind), ["remove", ...nudged.map(() => "nudge")]);
+  stub.reply(stub.sent[0]!);
+  nudged.length = 0;
+  pass(26_000);
+  void channel.ask("rows");
+  pass(29_000);
+  assert.deepEqual(nudged, [28_000]);
+});
