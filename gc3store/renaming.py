@@ -43,6 +43,8 @@ def rename(old: str, new: str | None) -> None:
     for name in (old,) if new is None else (old, new):
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise OptionError(f"{name!r} is no dotted name, such as 'module.Class'.")
+    if new is not None and "." in old and "." not in new:
+        raise OptionError(f"{new!r} is a module or lacks one; write the name as 'module.Class'.")
     with _lock:
         if new is None:
             _names.pop(old, None)

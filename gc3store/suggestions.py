@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.errors import InspectionError, LoadError, MissingDependencyError
+from gc3store.inspection.arrays import VALUES as ARRAYS
 from gc3store.inspection.display import text
 from gc3store.inspection.form import raw_attributes, raw_class
 from gc3store.inspection.jobs import PARENTS, columns_of
@@ -191,12 +192,13 @@ def _type_name(raw: Any) -> str:
 
 
 def _example(probe: Probe, raw: Any) -> str:
-    if type(raw) is list and raw[2] in (LIST, DICT, NEW, CALL) and callee(raw[0]) not in VALUES:
+    made = raw[2] in (LIST, DICT, NEW, CALL) if type(raw) is list else False
+    if made and callee(raw[0]) not in VALUES and callee(raw[0]) not in ARRAYS:
         return _summary_of(raw)
     try:
         return text(probe.value(raw), limit=60)
     except (InspectionError, LargePartError):
-        return "?"
+        return _summary_of(raw) if made else "?"
 
 
 def _summary_of(raw: Node) -> str:

@@ -10,7 +10,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from gc3store.calls import outside
-from gc3store.errors import InvalidQueryError, MissingDependencyError, StoreError, StoreWarning
+from gc3store.errors import (
+    InvalidQueryError,
+    MissingDependencyError,
+    OptionError,
+    StoreError,
+    StoreWarning,
+)
 from gc3store.inspection.display import clean
 from gc3store.memory import MANY, many_objects
 from gc3store.paths import MISSING, parse
@@ -36,6 +42,11 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         raise MissingDependencyError("Tables need pandas: pip install 'gc3store[table]'.") from error
     known = {*FIELDS, *store.columns}
     names = [*TABLE_FIELDS, *store.columns] if columns is None else list(columns)
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in names):
+        raise OptionError(
+            f"columns is a list of names and paths, such as ['cls', 'execution.exitcode'], not {columns!r:.60}.",
+            option="columns",
+        )
     paths = [name for name in dict.fromkeys(names) if name not in known]
     for path in paths:
         parse(path)
@@ -47,11 +58,8 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         remembered = remembered_paths(store, token, paths)
         if remembered is not None:
             ids, cells = remembered
-            return pd.DataFrame(
-                _path_columns(store, ids, cells, known),
-                index=pd.Index(ids, name="id", dtype="str"),
-                columns=names,
-            )
+            index = pd.Index(ids, name="id", dtype="str")
+            return pd.DataFrame(_path_columns(store, index, ids, cells, known), index=index, columns=names)
     wanted = [
         "id",
         *dict.fromkeys(n for n in (*names, *(STAMP if paths else ())) if n in known and n != "id"),
@@ -66,7 +74,7 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
 
         rows = Rows(data["id"], stamps_of(data), query == Query(), token)
         cells = read_paths(store, rows, [path for path in paths if path != PARENTS])
-        columns_.update(_path_columns(store, data["id"], cells, known))
+        columns_.update(_path_columns(store, index, data["id"], cells, known))
         if PARENTS in paths:
             # Told by the catalogue, and other records: nothing that this one's stamp could vouch for.
             referrers = store._referrers(data["id"])
@@ -75,7 +83,11 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
 
 
 def _path_columns(
-    store: Any, ids: Sequence[str], cells: Mapping[str, Sequence[Any]], known: Collection[str]
+    store: Any,
+    index: pd.Index[Any],
+    ids: Sequence[str],
+    cells: Mapping[str, Sequence[Any]],
+    known: Collection[str],
 ) -> dict[str, Any]:
     from gc3store.tabulation import column
 
@@ -83,7 +95,9 @@ def _path_columns(
     for path, values in cells.items():
         if values and all(value is MISSING for value in values):
             _nobody_has(store, ids, path, known)
-        columns[path] = column(values, None).array
+        made = column(values, index)
+        # A table takes arrays without looking at the index, but guesses what is in those of objects.
+        columns[path] = made if made.dtype == object else made.array
     return columns
 
 

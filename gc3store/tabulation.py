@@ -9,7 +9,7 @@ remembered in the user's cache directory, by the record's stamp: revision, size 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gc3store.cellvalues import Found
@@ -136,11 +136,16 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
     if kinds and kinds <= {datetime} and len({v.tzinfo is None for v in cells if v is not None}) == 1:
         zoned = any(v is not None and v.tzinfo is not None for v in cells)
         try:
+            if zoned:  # in UTC some would be before the year 1, which pandas does not notice
+                cells = [None if v is None else v.astimezone(UTC) for v in cells]
             return pd.Series(pd.to_datetime(cells, utc=zoned), index=index)
         except (ValueError, TypeError, OverflowError):
             return pd.Series(cells, index=index, dtype=object)
     if kinds == {timedelta}:
-        return pd.Series(pd.to_timedelta(cells), index=index)
+        try:
+            return pd.Series(pd.to_timedelta(cells), index=index)
+        except (ValueError, OverflowError):
+            return pd.Series(cells, index=index, dtype=object)
     return pd.Series(cells, index=index, dtype=object)
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import pickle
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -672,3 +673,76 @@ def test_paths(path, value):
 def test_what_is_no_path(path):
     with pytest.raises(InvalidQueryError):
         parse(path)
+
+
+IN_A_NOTEBOOK = """
+import enum, sys
+import numpy as np
+from gc3store import make_store
+
+class Fit:
+    pass
+
+class Other:
+    pass
+
+class Kind(enum.Enum):
+    FAST = 1
+
+with make_store(sys.argv[1]) as store:
+    fit, other = Fit(), Other()
+    fit.kind, fit.other, fit.array, fit.scalar = Kind.FAST, Other(), np.arange(3), np.float32(2)
+    other.kind = 1
+    store.save(fit)
+    store.save(other)
+"""
+
+
+def test_attributes_of_classes_that_are_written_into_the_pickle(tmp_path):
+    subprocess.run([sys.executable, "-c", IN_A_NOTEBOOK, str(tmp_path)], check=True)
+    with make_store(tmp_path) as store:
+        found = {(row.cls, row.path): (row.types, row.example) for row in store.attributes().itertuples()}
+    assert set(found) == {
+        ("__main__.Fit", "kind"),
+        ("__main__.Fit", "other"),
+        ("__main__.Fit", "array"),
+        ("__main__.Fit", "scalar"),
+        ("__main__.Other", "kind"),
+    }
+    assert found["__main__.Fit", "kind"][0] == "__main__.Kind"
+    assert found["__main__.Fit", "other"][0] == "__main__.Other"
+    assert found["__main__.Fit", "array"][0] == "numpy.ndarray"
+    assert "0, 1, 2" in found["__main__.Fit", "array"][1]
+    assert found["__main__.Fit", "scalar"][1] == "2.0"
+    assert found["__main__.Other", "kind"] == ("int", "1")
+
+
+def test_imports_tell_what_a_renamed_class_loads_as(tmp_path):
+    import fractions
+
+    with make_store(tmp_path) as store:
+        id_ = store.save([fractions.Fraction(1, 2)])
+        try:
+            for new, found, kind in (
+                ("decimal.Decimal", True, "known"),
+                ("os.system", True, "acts"),
+                ("none.There", False, "class"),
+            ):
+                gc3store.rename("fractions.Fraction", new)
+                (name,) = store.imports(id_)
+                assert (name.path, name.instead, name.found, name.kind) == (
+                    "fractions.Fraction",
+                    new,
+                    found,
+                    kind,
+                )
+                assert new in str(name)
+        finally:
+            gc3store.rename("fractions.Fraction", None)
+        (name,) = store.imports(id_)
+        assert (name.instead, name.found) == ("", True)
+
+
+def test_a_class_is_not_renamed_to_a_module():
+    with pytest.raises(OptionError, match="lacks one"):
+        gc3store.rename("module.Class", "Class")

@@ -16,7 +16,7 @@ import pytest
 import gc3store
 from gc3store import make_store, remembered
 from gc3store.cellvalues import UNKNOWN, Found, decoded, encoded
-from gc3store.errors import StoreWarning
+from gc3store.errors import OptionError, StoreWarning
 from gc3store.inspection.values import Dict, List, Tuple
 from gc3store.paths import MISSING
 
@@ -346,3 +346,33 @@ def test_values_come_back_exactly(value):
 )  # fmt: skip
 def test_other_values_are_read_again(value):
     assert decoded(encoded(value)) is UNKNOWN
+
+
+def test_times_that_pandas_has_not_stay_what_they_are(tmp_path):
+    """One of them must not make a table impossible, or another time of itself."""
+    east = dt.timezone(dt.timedelta(hours=2))
+    rows = [
+        {"length": dt.timedelta.max, "when": dt.datetime(1, 1, 1, tzinfo=east)},
+        {
+            "length": dt.timedelta.min,
+            "when": dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(-dt.timedelta(hours=2))),
+        },
+        {"length": dt.timedelta(1), "when": dt.datetime(2026, 1, 2, tzinfo=east)},
+        {},
+    ]
+    with make_store(tmp_path) as store:
+        store.save_many(rows)
+        for _ in range(2):  # read, and remembered
+            table = store.table(columns=["length", "when"])
+            assert list(table["length"])[:3] == [row["length"] for row in rows[:3]]
+            assert list(table["when"])[:3] == [row["when"] for row in rows[:3]]
+            assert table["when"].isna().tolist() == [False, False, False, True]
+            assert "0001" in repr(table)
+
+
+@pytest.mark.parametrize("columns", [[3], "energy", [None], ["x", b"y"]])
+def test_columns_that_are_no_texts(tmp_path, columns):
+    with make_store(tmp_path) as store:
+        store.save({"energy": 1})
+        with pytest.raises(OptionError, match="list of names and paths"):
+            store.table(columns=columns)

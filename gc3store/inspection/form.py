@@ -143,14 +143,38 @@ def raw_class(raw: Any) -> str:
     if kind in (CALL, NEW):
         name = callee(first)
         if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
-            return callee(raw[1][0])
+            return _named(raw[1][0])
+        if name in arrays.VALUES:
+            return _array_class(name, raw[1])
         keyed = new_with_keywords(raw) if name == "" else None
-        return callee(keyed[0]) if keyed is not None else name
+        return _named(keyed[0]) if keyed is not None else _named(first)
     if kind in (NEW_EX, OBJ):
-        return callee(first[0]) if first else ""
+        return _named(first[0]) if first else ""
     if kind == INST:
         return callee(raw[1])
     return _BUILTIN.get(kind, "")
+
+
+def _named(raw: Any) -> str:
+    """Return the path of a class that a stream names, or makes: one of a notebook is written into it."""
+    name = callee(raw)
+    if name or type(raw) is not list or raw[2] != CALL or type(raw[1]) is not tuple or len(raw[1]) < 4:
+        return name
+    maker, args = callee(raw[0]).rpartition(".")[2], raw[1]
+    if maker == "_make_skeleton_class":  # see `gc3store.inspection.values.defined`
+        module = raw_attributes(args[3]).get("__module__")
+    elif maker == "_make_skeleton_enum" and len(args) > 4:
+        module = args[4]
+    else:
+        return ""
+    return f"{module}.{args[1]}" if type(module) is str and type(args[1]) is str else ""
+
+
+def _array_class(name: str, args: Any) -> str:
+    """Return what a function of NumPy's makes."""
+    if name.endswith("._reconstruct") and type(args) is tuple and args:
+        return callee(args[0])
+    return {"_frombuffer": "numpy.ndarray", "scalar": "numpy.generic"}.get(name.rpartition(".")[2], name)
 
 
 _BUILTIN: Final = {

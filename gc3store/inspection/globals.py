@@ -24,6 +24,7 @@ from gc3store.inspection.naming import MAX_NAME, callee, new_with_keywords, path
 from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
 from gc3store.inspection.standard import VALUES
 from gc3store.inspection.stream import run, transcribe
+from gc3store.renaming import renamed
 
 __all__ = ["KNOWN", "Global", "globals_of", "survey"]
 
@@ -76,6 +77,8 @@ class Global:
         ``known`` for what makes values and nothing else, ``class``, ``function``, ``acts`` for
         what can run code or reach the system, ``extension`` for a code that nobody registered
         here, ``?`` where that cannot be told without importing.
+    instead : str
+        What `gc3store.rename` has put in its place, which `found` and `kind` are about; else empty.
     """
 
     module: str
@@ -83,6 +86,7 @@ class Global:
     called: bool = False
     found: bool | None = None
     kind: str = "?"
+    instead: str = ""
 
     @property
     def path(self) -> str:
@@ -91,7 +95,8 @@ class Global:
 
     def __str__(self) -> str:
         found = {True: "", False: ", not found here", None: ""}[self.found]
-        return f"{self.path} ({self.kind}{found})"
+        instead = f", renamed to {self.instead}" if self.instead else ""
+        return f"{self.path} ({self.kind}{found}{instead})"
 
 
 def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None) -> list[Global]:
@@ -182,24 +187,30 @@ _MAX_LOOKS: Final = 2000
 
 
 def _judge(module: str, name: str, called: bool, *, look: bool) -> Global:
-    path = f"{module}.{name}"
     if not module:
         return Global(module, name, called, False, "extension")
+    new = renamed(module, name)
+    found, kind = _judge_name(*new, look=look)
+    return Global(module, name, called, found, kind, "" if new == (module, name) else ".".join(new))
+
+
+def _judge_name(module: str, name: str, *, look: bool) -> tuple[bool | None, str]:
+    path = f"{module}.{name}"
     found, obj = _found(module, name) if look and len(path) <= MAX_NAME else (None, None)
     if path in KNOWN:
-        return Global(module, name, called, found, "known")
+        return found, "known"
     top = module.partition(".")[0]
     if top in _ACTING or (top in ("builtins", "__builtin__") and name.partition(".")[0] in _ACTING_BUILTINS):
-        return Global(module, name, called, found, "acts")
+        return found, "acts"
     if top in ("operator", "functools", "itertools", "_operator", "_functools"):
-        return Global(module, name, called, found, "acts")
+        return found, "acts"
     if isinstance(obj, type):
         kind = "class"
     elif obj is not None:
         kind = "function" if callable(obj) else "value"
     else:
         kind = "class" if name.rpartition(".")[2][:1].isupper() else "?"
-    return Global(module, name, called, found, kind)
+    return found, kind
 
 
 def _found(module: str, name: str) -> tuple[bool | None, Any]:

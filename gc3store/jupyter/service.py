@@ -112,6 +112,9 @@ class Service:
             while self._undo:
                 self._undo.popitem()[1].forget()
 
+    def _nudge(self, _request: Any) -> dict[str, Any]:
+        return {}
+
     # -- looking ------------------------------------------------------------------------
 
     def _rows(self, request: Any) -> dict[str, Any]:
@@ -359,5 +362,5 @@ _HANDLERS: dict[str, Callable[[Service, Any], dict[str, Any]]] = {
     "undo": Service._take_back,
     "preview": Service._preview,
     "inspect": Service._inspect,
-    "nudge": lambda service, request: {},
+    "nudge": Service._nudge,
 }
