@@ -178,11 +178,15 @@ class Sparse:
         self._rest = itemgetter(*(i for i, name in enumerate(names) if name not in optional))
         self._none = (None,) * len(optional)
 
-    def split(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        """Return rows for the full and for the plain statement."""
-        optional, none = self._optional, self._none
+    def parts(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
+        """Return the statements that write rows, each with its own."""
+        optional, none, rest = self._optional, self._none, self._rest
+        if len(rows) == 1:
+            row = rows[0]
+            return [(self.plain, [rest(row)]) if optional(row) == none else (self.full, rows)]
         full = [row for row in rows if optional(row) != none]
-        return full, [self._rest(row) for row in rows if optional(row) == none]
+        plain = [rest(row) for row in rows if optional(row) == none] if len(full) < len(rows) else []
+        return [(text, part) for text, part in ((self.full, full), (self.plain, plain)) if part]
 
 
 class Statements:
@@ -224,7 +228,7 @@ class Statements:
             return Sparse(names, optional, lambda absent: insert(table, without={*without, *absent}))
 
         self.insert_record = inserts(record, ("name", "state", "tags", "columns"))
-        optional = ("buffers", "preview", "origin")
+        optional = ("buffers", "origin")
         self.insert_payload = inserts(
             payload, optional, without=("number",) if dialect.name == "mysql" else ()
         )

@@ -70,6 +70,8 @@ class Session:
         How many cursors wait for their next rows to be asked for.
     stamp : Any
         What the database looked like, if the connection believes that it does not change.
+    looking : bool
+        Whether nothing can be written over the connection, and something could over another.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Session:
         "connection",
         "inside",
         "kind",
+        "looking",
         "open",
         "pid",
         "stamp",
@@ -94,6 +97,7 @@ class Session:
         self.inside = False
         self.open = 0
         self.stamp: Any = None
+        self.looking = False
         self.pid = os.getpid()
 
     def close(self) -> None:
@@ -106,6 +110,7 @@ class Session:
 
     def leave(self) -> None:
         """Do without the connection from now on; those who read from it end what they have begun."""
+        self.looking = False
         if self.open:
             self.connection = None
             self.begun = self.used = False
@@ -351,6 +356,7 @@ class SessionStore(RecordStore):
                 raise self._translate(error) from self._backend.fit_to_show(error)
             session.connected = True
             session.stamp = self._backend.stamp(session.connection)
+            session.looking = self._backend.is_for_looking(session.connection)
             return session.connection
 
     def _translate(self, error: Exception) -> StoreError:
@@ -372,7 +378,7 @@ class SessionStore(RecordStore):
             session.kind = ""
             session.close()
         self._backend.writes = True
-        if session.connection is not None and self._backend.is_for_looking(session.connection):
+        if session.looking:
             session.leave()
         self._prepare_step()
         session.kind, session.used = "step", False

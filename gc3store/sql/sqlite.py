@@ -360,8 +360,7 @@ class SQLite(Backend):
         self, statement: Sparse, rows: Sequence[tuple[Any, ...]]
     ) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
         """Return the statements, one for rows without what is optional."""
-        full, plain = statement.split(rows)
-        return [(text, part) for text, part in ((statement.full, full), (statement.plain, plain)) if part]
+        return statement.parts(rows)
 
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield the chunks of a record as SQLite finds them."""
