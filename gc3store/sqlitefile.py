@@ -18,7 +18,15 @@ _MOST = 100
 
 _lock = threading.Lock()
 _open: dict[tuple[object, int], int] = {}
-os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+
+
+def _unlock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # another thread may have held it
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def is_sqlite_file(path: str) -> bool:
@@ -33,6 +41,9 @@ def uses_wal(path: str) -> bool:
 
 def _head(path: str) -> bytes:
     try:
+        if not hasattr(os, "pread"):  # Windows, where locks are not of that kind
+            with open(path, "rb") as file:
+                return file.read(20)
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             return b""
