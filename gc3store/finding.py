@@ -44,9 +44,10 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
         return None
 
     if placeholders is not None:
-        placeholders.begin(source)
+        placeholders.begin(id_, source)
 
     def find(module: str, name: str, default: Any) -> Any:
+        written = f"{module}.{name}"
         module, name = renamed(module, name)
         if not trust.everything:
             if not checked.intersection([(module, name), renamed(*modern_name(module, name))]):
@@ -58,7 +59,7 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
         try:
             return default(module, name)
         except (ImportError, AttributeError):
-            return placeholders.make(module, name)
+            return placeholders.make(module, name, root=written == placeholders.root)
 
     return find
 

@@ -219,6 +219,8 @@ class Loading(Primitives):
     ) -> None:
         """Make the objects of the records in `graph`, each after those it refers to, and add them to `objects`."""
         made = []
+        if self._placeholders is not None:
+            self._placeholders.referred = {id_ for references in graph.values() for id_ in references}
         for todo in components(graph, [id_ for id_ in roots if id_ in graph]):
             circular = len(todo) > 1 or todo[0] in graph[todo[0]]
             shells: dict[str, Any] = {}
@@ -324,7 +326,7 @@ class Loading(Primitives):
                 id=stored.id,
             ) from error
         if placeholders is not None and placeholders.used and source.persistent is None:
-            keep_original(obj, source, references, encode(obj))
+            keep_original(obj, source, references)
         return obj
 
 

@@ -10,20 +10,34 @@ very bytes that it was loaded from.
 from __future__ import annotations
 
 import copyreg
+import pickle
+import sys
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from gc3store.errors import SaveError
-from gc3store.inspection.display import text
+from gc3store.inspection.display import clean, text
 from gc3store.inspection.form import raw_class
 from gc3store.inspection.naming import callee
 from gc3store.inspection.stream import run, transcribe
-from gc3store.persistable import Persistable
-from gc3store.serialization import Encoded, Source
+from gc3store.persistable import IDENTITY, Persistable
+from gc3store.serialization import (
+    STEP,
+    Encoded,
+    Source,
+    accepts_id,
+    encode,
+    may_have_ids,
+    tag_class,
+    without_ids,
+)
 
 __all__ = ["MissingReference", "Placeholder", "Placeholders", "faithful", "named"]
 
+#: What the attributes begin with that are a placeholder's own.
+_PRIVATE = "_Placeholder__"
 _ROOTS = ("gc3store.persistable.new", "gc3store.persistable.construct")
 
 
@@ -47,13 +61,16 @@ class Placeholder(metaclass=_Meta):
         return made
 
     def __setstate__(self, state: Any) -> None:
-        if isinstance(state, dict) and all(isinstance(name, str) for name in state):
-            self.__dict__.update(state)
-        else:
-            self.__dict__["_Placeholder__state"] = state
-            for part in state if isinstance(state, tuple) and len(state) == 2 else ():
-                if isinstance(part, dict):
-                    self.__dict__.update((k, v) for k, v in part.items() if isinstance(k, str))
+        parts = _attributes_in(state)
+        # What it was like is kept: which attributes were slots, and what is no attribute at all.
+        self.__dict__["_Placeholder__state"] = state if parts is None else _outline(state)
+        for part in parts or ():
+            self.__dict__.update(
+                # as the unpickler does: texts that are the same object are written once
+                (sys.intern(k) if type(k) is str else k, v)
+                for k, v in part.items()
+                if isinstance(k, str)
+            )
 
     def append(self, item: Any) -> None:
         """Add an item, as for a list."""
@@ -91,17 +108,34 @@ class Placeholder(metaclass=_Meta):
             made = (copyreg.__newobj__, (type(self), *args))  # type: ignore[attr-defined]
         return (*made, Placeholder._own_state(self), *Placeholder._own_content(self))
 
+    def _own(self) -> dict[str, Any]:
+        """Return the attributes, without what this library has put there."""
+        own = {k: v for k, v in self.__dict__.items() if not k.startswith(_PRIVATE) and k != IDENTITY}
+        return without_ids(own) if may_have_ids(type(self)) else own
+
     def _own_state(self) -> Any:
-        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_Placeholder__")}
-        if "_Placeholder__state" not in self.__dict__:
+        own = Placeholder._own(self)
+        state = self.__dict__.get("_Placeholder__state")
+        if state is None:
             return own or None
-        state = self.__dict__["_Placeholder__state"]
-        if isinstance(state, tuple) and len(state) == 2:
-            # Attributes and slots: each name stays where it was, new ones are attributes.
-            slots = state[1] if isinstance(state[1], dict) else {}
-            rest = {k: v for k, v in own.items() if k not in slots}
-            return (rest or state[0], {k: own[k] for k in slots if k in own} if slots else state[1])
-        return state
+        parts = _attributes_in(state)
+        if parts is None:
+            if own:
+                raise SaveError(
+                    f"The change of {', '.join(sorted(own))} cannot be saved: a "
+                    f"{type(self).__qualname__} keeps what it holds in a form of its own, "
+                    f"{clean(text(state, limit=100))}, which only its class can change."
+                )
+            return state
+        if isinstance(state, dict):
+            return _as_now(state, own)
+        # Attributes and slots: each name stays where it was, new ones are attributes.
+        attributes, slots = state
+        rest = {k: v for k, v in own.items() if k not in (slots or ())}
+        return (
+            _as_now(attributes, rest) if attributes is not None else rest or None,
+            _as_now(slots, {k: v for k, v in own.items() if k in slots}) if slots is not None else None,
+        )
 
     def _own_content(self) -> tuple[Iterator[Any] | None, Iterator[Any] | None]:
         items, pairs = self.__dict__.get("_Placeholder__items"), self.__dict__.get("_Placeholder__pairs")
@@ -109,8 +143,68 @@ class Placeholder(metaclass=_Meta):
 
     def __repr__(self) -> str:
         cls = type(self)
-        own = {k: v for k, v in self.__dict__.items() if not k.startswith("_Placeholder__")}
-        return f"<placeholder for {cls.__module__}.{cls.__qualname__}: {text(own)}>"
+        name = f"<placeholder for {clean(f'{cls.__module__}.{cls.__qualname__}')}"
+        # Others in it are only named. Each would have its own bounds otherwise, and what refers
+        # to each other in circles would be shown for ever.
+        if getattr(_showing, "on", False):
+            return f"{name} ...>"
+        _showing.on = True
+        try:
+            return f"{name}: {text(Placeholder._shown(self))}>"
+        finally:
+            _showing.on = False
+
+    def _shown(self) -> Any:
+        """Return what it holds: the attributes, and what else there is under names of its own."""
+        known = self.__dict__
+        shown = Placeholder._own(self)
+        state = known.get("_Placeholder__state")
+        if state is not None and _attributes_in(state) is None:
+            shown["(state)"] = state
+        for name in ("args", "kwargs", "items", "pairs"):
+            if known.get(f"_Placeholder__{name}"):
+                shown[f"({name})"] = known[f"_Placeholder__{name}"]
+        return shown
+
+
+_showing = threading.local()
+
+
+def _attributes_in(state: Any) -> tuple[dict[Any, Any], ...] | None:
+    """Return the dictionaries of attributes in a state; `None` if it is in a form of its own."""
+    parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+    found = tuple(part for part in parts if isinstance(part, dict))
+    if not found or any(part is not None and not isinstance(part, dict) for part in parts):
+        return None
+    names = [k for part in found for k in part if isinstance(k, str)]
+    if len(set(names)) < len(names) or any(name.startswith(_PRIVATE) for name in names):
+        return None  # which is which could not be told any more
+    return found
+
+
+def _outline(state: Any) -> Any:
+    """Return a state without the values of attributes; they are not to be kept alive by it."""
+    if isinstance(state, tuple):
+        return tuple(None if part is None else _names_of(part) for part in state)
+    return _names_of(state) if any(not isinstance(k, str) for k in state) else _NAMES_ONLY
+
+
+def _names_of(part: dict[Any, Any]) -> dict[Any, Any]:
+    return {k: None if isinstance(k, str) else v for k, v in part.items()}
+
+
+#: The outline of most states.
+_NAMES_ONLY: dict[Any, Any] = {}
+
+
+def _as_now(before: dict[Any, Any], own: dict[str, Any]) -> dict[Any, Any]:
+    """Return a state with the attributes as they are now, in the order that it had."""
+    kept = {
+        k: own[k] if isinstance(k, str) else v
+        for k, v in before.items()
+        if not isinstance(k, str) or k in own
+    }
+    return {**kept, **own}
 
 
 class MissingReference:
@@ -138,6 +232,8 @@ _classes: dict[tuple[str, str, bool], type] = {}
 
 
 def _placeholder_class(module: str, name: str, *, persistable: bool) -> type:
+    # As in a module: a name that occurs several times is one object, and written once.
+    module, name = sys.intern(str(module)), sys.intern(str(name))
     key = (module, name, persistable)
     if key not in _classes:
         bases: tuple[type, ...] = (Placeholder, Persistable) if persistable else (Placeholder,)
@@ -160,25 +256,31 @@ class Placeholders:
     ----------
     used : bool
         Whether any was needed since `begin`.
+    root : str
+        The class of the payload's root, where that is a record of its own.
+    referred : set of str
+        The IDs that other records refer to.
     """
 
     def __init__(self) -> None:
         self.used = False
-        self._root = ""
+        self.referred: set[str] = set()
+        self.root = ""
 
-    def begin(self, source: Source) -> None:
-        """Get ready for a payload: find out whether its root is a record of its own."""
+    def begin(self, id_: str, source: Source) -> None:
+        """Get ready for the payload of a record: find out whether its root is one wherever it occurs."""
         if hasattr(source.stream, "read"):
             source.stream = source.stream.read()
         self.used = False
         raw = run(transcribe(source.stream, source.buffers))
         wrapped = type(raw) is list and callee(raw[0]) in _ROOTS
-        self._root = raw_class(raw) if wrapped or source.persistent is not None else ""
+        persistable = wrapped or source.persistent is not None or id_ in self.referred
+        self.root = raw_class(raw) if persistable else ""
 
-    def make(self, module: str, name: str) -> type:
-        """Return a class to stand for one that is missing."""
+    def make(self, module: str, name: str, *, root: bool) -> type:
+        """Return a class to stand for one that is missing, be it that of the root or not."""
         self.used = True
-        return _placeholder_class(module, name, persistable=f"{module}.{name}" == self._root)
+        return _placeholder_class(module, name, persistable=root)
 
 
 class _Original:
@@ -196,14 +298,21 @@ class _Original:
 
 
 _originals: dict[int, _Original] = {}
+_OURS = __name__.encode()
 
 
-def keep_original(obj: Any, source: Source, targets: Sequence[Any], encoded: Encoded) -> None:
+def keep_original(obj: Any, source: Source, targets: Sequence[Any]) -> None:
     """Remember which bytes an object was loaded from, and what it looks like unchanged."""
-    try:
-        _originals[id(obj)] = _Original(obj, source, targets, encoded.checksum)
-    except TypeError:  # a list, say: nothing tells when it is gone
+    cls = type(obj)
+    if cls.__weakrefoffset__ == 0:  # a list, say: nothing tells when it is gone
         return
+    if not issubclass(cls, Persistable) and accepts_id(cls):
+        tag_class(cls)  # it is told its ID next, and that is no change
+    try:
+        checksum = encode(obj).checksum
+    except Exception:  # noqa: BLE001  (it cannot be saved as it is; that is said then)
+        return
+    _originals[id(obj)] = _Original(obj, source, targets, checksum)
 
 
 def faithful(obj: Any, encoded: Encoded) -> Encoded:
@@ -223,12 +332,29 @@ def faithful(obj: Any, encoded: Encoded) -> Encoded:
             b"cloudpickle" in original.stream,
             encoded.warnings,
         )
-    if isinstance(encoded.stream, bytes) and b"gc3store.placeholder" in encoded.stream:
-        stream = _with_real_names(encoded.stream)
-        return Encoded(
-            stream, len(stream), encoded.buffers, encoded.targets, encoded.cloudpickled, encoded.warnings
-        )
-    return encoded
+    if not _names_placeholders(encoded.stream):
+        return encoded
+    if isinstance(encoded.stream, bytes):
+        stream = encoded.stream
+    else:
+        encoded.stream.seek(0)
+        stream = encoded.stream.read()
+    stream = _with_real_names(stream)
+    return Encoded(
+        stream, len(stream), encoded.buffers, encoded.targets, encoded.cloudpickled, encoded.warnings
+    )
+
+
+def _names_placeholders(stream: bytes | IO[bytes]) -> bool:
+    if isinstance(stream, bytes):
+        return _OURS in stream
+    stream.seek(0)
+    end = b""
+    while piece := stream.read(STEP):
+        if _OURS in end + piece:
+            return True
+        end = piece[-len(_OURS) :]
+    return False
 
 
 def _with_real_names(stream: bytes) -> bytes:
@@ -238,11 +364,11 @@ def _with_real_names(stream: bytes) -> bytes:
     editor = Editor(program)
     for node in program.calls:
         function, arguments = node.parts
-        if function.node.kind != "global" or function.node.value != ("gc3store.placeholder", "named"):
+        if function.node.kind != "global" or function.node.value != (__name__, "named"):
             continue
-        module, name = (part.node.value for part in arguments.node.parts)
-        if "\n" in module + name:
-            raise SaveError(f"A class cannot be called {name!r}.")
-        editor.remove(function.first, node.at + 1)
-        editor.insert(node.at, f"c{module}\n{name}\n".encode())
+        # The pickler has written both texts as it would for the class itself. Around them it is
+        # STACK_GLOBAL in place of the function, the tuple and the call.
+        editor.remove(function.first, arguments.first)
+        editor.remove(arguments.node.at, node.at + 1)
+        editor.insert(node.at, pickle.STACK_GLOBAL)
     return editor.stream()

@@ -29,7 +29,14 @@ that one.
 
 from gc3store.serialization.decoding import Finder, Source, checksum_of, decode, make_shell
 from gc3store.serialization.encoding import IN_BAND, SPOOL, STEP, Encoded, Encoder, encode
-from gc3store.serialization.reduction import accepts_id, inherits, is_persistable, tag_class
+from gc3store.serialization.reduction import (
+    accepts_id,
+    inherits,
+    is_persistable,
+    may_have_ids,
+    tag_class,
+    without_ids,
+)
 
 __all__ = [
     "IN_BAND",
@@ -46,5 +53,7 @@ __all__ = [
     "inherits",
     "is_persistable",
     "make_shell",
+    "may_have_ids",
     "tag_class",
+    "without_ids",
 ]

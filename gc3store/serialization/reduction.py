@@ -18,10 +18,12 @@ __all__ = [
     "for_shells",
     "inherits",
     "is_persistable",
+    "may_have_ids",
     "plain_reduce",
     "reduce_leaf",
     "reduce_tagged",
     "tag_class",
+    "without_ids",
 ]
 
 #: The pickle protocol of all payloads.
@@ -76,12 +78,18 @@ def tag_class(cls: type) -> None:
         generation += 1
 
 
-def _without_ids(state: Any) -> Any:
+def may_have_ids(cls: type) -> bool:
+    """Whether our ID attributes are left out of what is written of instances of `cls`."""
+    return cls in tagged or is_persistable(cls)
+
+
+def without_ids(state: Any) -> Any:
+    """Return a state without our ID attributes."""
     # Ours are there only as a pair; a user's own `_id` alone is left in place.
     if type(state) is dict and IDENTITY not in state and "persistent_id" not in state:
         return state
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[0], dict):
-        return (_without_ids(state[0]), state[1])
+        return (without_ids(state[0]), state[1])
     if isinstance(state, dict):
         id_ = state.get("persistent_id")
         if IDENTITY in state or id_ is not None:
@@ -103,7 +111,7 @@ def reduce_tagged(obj: Any) -> Any:
     """Reduce an instance of a class that may carry an ID, and leave the ID out."""
     reduced = _reduce(obj)
     if isinstance(reduced, tuple) and len(reduced) > 2:
-        reduced = (*reduced[:2], _without_ids(reduced[2]), *reduced[3:])
+        reduced = (*reduced[:2], without_ids(reduced[2]), *reduced[3:])
     return reduced
 
 
@@ -115,7 +123,7 @@ def reduce_leaf(obj: Any) -> tuple[Any, ...]:
         raise SaveError(f"A {type(obj).__name__} that pickles as the global {reduced!r} cannot be a record.")
     if len(reduced) > 2:
         given = reduced[2]
-        state = _without_ids(given)
+        state = without_ids(given)
         if not isinstance(obj, Persistable):
             state = _as_saved(state)
         if state is not given:
