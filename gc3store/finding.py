@@ -57,7 +57,7 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
         if placeholders is None:
             return default(module, name)
         try:
-            return default(module, name)
+            return placeholders.wrapped(*modern_name(module, name), default(module, name))
         except (ImportError, AttributeError):
             return placeholders.make(module, name, root=written == placeholders.root)
 

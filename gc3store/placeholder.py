@@ -96,7 +96,9 @@ class Placeholder(metaclass=_Meta):
         known = self.__dict__
         args, kwargs = known["_Placeholder__args"], known["_Placeholder__kwargs"]
         made: tuple[Any, ...]
-        if known.get("_Placeholder__called"):
+        if "_Placeholder__made" in known:
+            made = known["_Placeholder__made"]
+        elif known.get("_Placeholder__called"):
             if kwargs:
                 raise SaveError(
                     f"A {type(self).__name__} that was called with keywords cannot be saved again."
@@ -207,6 +209,38 @@ def _as_now(before: dict[Any, Any], own: dict[str, Any]) -> dict[Any, Any]:
     return {**kept, **own}
 
 
+class MissingAttribute:
+    """Stands for a method that is missing, of an object or a class.
+
+    Attributes
+    ----------
+    owner : object
+        What it is a method of.
+    name : str
+        Its name.
+    """
+
+    __slots__ = ("__weakref__", "name", "owner")
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner = owner
+        self.name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise AttributeError(f"the method {self.name} of {self.owner!r} is missing here")
+
+    def __repr__(self) -> str:
+        return f"<placeholder for the method {clean(self.name)} of {clean(repr(self.owner))}>"
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.owner, self.name)
+
+
+# A record that is such a class, or method, says of itself what it would if nothing were missing.
+for _cls, _name in ((_Meta, "type"), (MissingAttribute, "method")):
+    _cls.__module__, _cls.__name__, _cls.__qualname__ = "builtins", _name, _name
+
+
 class MissingReference:
     """Stands for an object that is no longer in the store.
 
@@ -281,6 +315,43 @@ class Placeholders:
         """Return a class to stand for one that is missing, be it that of the root or not."""
         self.used = True
         return _placeholder_class(module, name, persistable=root)
+
+    def wrapped(self, module: str, name: str, found: Any) -> Any:
+        """Return what was found under a name, in such a form that it can do with placeholders."""
+        if (module, name) == ("builtins", "getattr"):
+            return self._attribute
+        if (module, name) in _RECONSTRUCTORS:
+            return lambda *args: _reconstructed(found, *args)
+        return found
+
+    def _attribute(self, owner: Any, name: str) -> Any:
+        # Nested classes are written so before protocol 4, and methods of objects always.
+        try:
+            return getattr(owner, name)
+        except AttributeError:
+            self.used = True
+            if isinstance(owner, type):
+                return self.make(owner.__module__, f"{owner.__qualname__}.{name}", root=False)
+            return MissingAttribute(owner, name)
+
+
+#: Functions that make an instance of a class that they are given, and for which it has to be the real one.
+_RECONSTRUCTORS = {
+    ("copyreg", "_reconstructor"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "_reconstruct"),
+}
+
+
+def _reconstructed(function: Any, cls: Any, *args: Any) -> Any:
+    if not isinstance(cls, _Meta):
+        return function(cls, *args)
+    shown = args
+    if function is copyreg._reconstructor:  # type: ignore[attr-defined]
+        shown = () if args[0] is object else args[1:]
+    made: Any = Placeholder.__new__(cls, *shown)  # type: ignore[arg-type]
+    made.__dict__["_Placeholder__made"] = (function, (cls, *args))
+    return made
 
 
 class _Original:

@@ -6,6 +6,7 @@ import sys
 import types
 import warnings
 
+import numpy as np
 import pytest
 
 import gc3store
@@ -15,6 +16,7 @@ from gc3store.errors import SaveError
 SOURCE = """
 import collections, dataclasses, enum
 import gc3store
+import numpy as np
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -82,8 +84,13 @@ class Outer:
     class Inner:
         def __init__(self, **attributes):
             self.__dict__.update(attributes)
+    def method(self):
+        return 7
 
 class Größe:
+    pass
+
+class AnArray(np.ndarray):
     pass
 
 def function():
@@ -129,6 +136,9 @@ MADE = {
     "no ascii": lambda: Größe(),
     "record": lambda: Record(a=1),
     "empty record": lambda: Record(),
+    "method": lambda: Outer().method,
+    "with methods": lambda: Plain(f=Outer().method, g=Outer.method, h=Outer.Inner),
+    "array": lambda: np.arange(3).view(AnArray),
     "records": lambda: Record(a=Record(b=Point(1, 2)), c=Empty()),
     "record that is a list": lambda: RecordList([1, 2]),
     "data": lambda: Data(2, "q"),
@@ -148,13 +158,14 @@ KINDS = list(model_of.MADE)
 #: What keeps its state in a form that nothing but its class can change.
 OPAQUE = {
     "frozen",
+    "array",
     *(
         f"the state {state!r}"
         for state in (0, "", b"", (), [], False, 7, (1, 2), ({"a": 1}, 2), (None, None), ({"a": 1}, {"a": 2}))
     ),
 }
 #: What cannot have attributes at all, or not more than it has, even where its class is known.
-FIXED = {"namedtuple", "slots"}
+FIXED = {"namedtuple", "slots", "method"}
 
 
 @pytest.fixture(autouse=True)
@@ -194,12 +205,16 @@ def content(obj):
         if known.get("_id") == persistent:
             known.pop("_id", None)
     slots = {k: getattr(obj, k) for k in ("a", "b") if k not in known and hasattr(obj, k)}
-    inner = [
-        (list(map(content, part)) if isinstance(part, gc3store.Persistable) else repr(part))
-        for part in (obj if isinstance(obj, (tuple, list, set, frozenset, dict, str, bytes)) else ())
-    ]
+    if callable(obj):
+        return type(obj), obj.__qualname__
+    inner = (
+        repr(obj) if isinstance(obj, (tuple, list, set, frozenset, dict, str, bytes, np.ndarray)) else None
+    )
     value = int(obj) if isinstance(obj, int) else getattr(obj, "args", None)
-    known = {k: content(v) if type(v).__module__ == "gone_kinds" else repr(v) for k, v in known.items()}
+    known = {
+        k: content(v) if callable(v) or type(v).__module__ == "gone_kinds" else repr(v)
+        for k, v in known.items()
+    }
     return type(obj), known, slots, inner, value, getattr(obj, "value", None)
 
 
@@ -372,6 +387,42 @@ def test_a_changed_record_still_refers_to_others(url, model):
         assert found.parts[0].a == 7
         assert found.parts[1]["again"] is found.parts[0]
         assert type(found.empty) is model.Record
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_every_protocol_is_read_and_kept(protocol, model, tmp_path):
+    pytest.importorskip("gc3libs")
+    kinds = ("plain", "empty", "nested", "with methods", "dict with attributes", "exception", "data")
+    for kind in kinds:
+        obj = model.MADE[kind]()
+        (tmp_path / f"{kind.replace(' ', '_')}.1").write_bytes(pickle.dumps(obj, protocol))
+    (tmp_path / "int.1").write_bytes(pickle.dumps(3, 2))  # by which it is known as GC3Pie's
+    with gone(), make_store(tmp_path) as store:
+        assert type(store).__module__ == "gc3store.gc3pie.directory"
+        for id_ in set(store.list()) - {"int.1"}:
+            found = store.load(id_, missing="placeholder")
+            assert store.save(found) == id_
+            found.note = "new"
+            assert store.save(found) == id_
+    for kind in kinds:
+        found = pickle.loads((tmp_path / f"{kind.replace(' ', '_')}.1").read_bytes())
+        assert found.note == "new"
+        del found.note, found.persistent_id
+        assert content(found)[2:] == content(model.MADE[kind]())[2:]
+        assert vars(found).keys() == vars(model.MADE[kind]()).keys()
+        if kind == "with methods":
+            assert (found.f(), found.g, found.h) == (7, model.Outer.method, model.Outer.Inner)
+
+
+def test_records_elsewhere_say_what_they_are(url, model, tmp_path):
+    with make_store(url) as store:
+        made = [model.Plain, model.Outer().method, model.Plain(a=1), model.Record()]
+        ids = [store.save(obj) for obj in made]
+        classes = [store.describe(id_).cls for id_ in ids]
+    with gone(), make_store(url) as store, make_store(tmp_path / "other") as other:
+        copies = [other.save(store.load(id_, missing="placeholder")) for id_ in ids]
+        assert [other.describe(id_).cls for id_ in copies] == classes
+        assert copies == ids
 
 
 def test_large_streams_name_the_classes_too(url, model):
