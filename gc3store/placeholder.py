@@ -4,7 +4,10 @@
 and the rest as instances of classes made here: of the same name, with the attributes that were
 saved, and none of the methods. They can be looked at, changed and saved. What is written names the
 missing class again, not the placeholder; and an object that was not changed is written as the
-very bytes that it was loaded from.
+very bytes that it was loaded from. What cannot be recognized when it is saved again (a list, a dict, a
+tuple with placeholders in it) is written anew, as it would be with the real classes: in the same bytes
+but for what any loading changes, such as the order of a set of texts, or which equal texts are
+one object. A change that could not be written is an error.
 """
 
 from __future__ import annotations
@@ -124,9 +127,9 @@ class Placeholder(metaclass=_Meta):
         if parts is None:
             if own:
                 raise SaveError(
-                    f"The change of {', '.join(sorted(own))} cannot be saved: a "
-                    f"{type(self).__qualname__} keeps what it holds in a form of its own, "
-                    f"{clean(text(state, limit=100))}, which only its class can change."
+                    f"The change of {', '.join(sorted(own))} cannot be saved: the class "
+                    f"{type(self).__qualname__} keeps what an object holds in a form of its own, "
+                    f"{clean(text(state, limit=100))}, which only the class itself can change."
                 )
             return state
         if isinstance(state, dict):

@@ -425,6 +425,28 @@ def test_records_elsewhere_say_what_they_are(url, model, tmp_path):
         assert copies == ids
 
 
+@pytest.mark.parametrize("size", [0, 1, 60_000, 65_500, 65_520, 65_535, 65_536, 70_000, 200_000])
+def test_large_containers_are_written_as_they_were(size, model, tmp_path):
+    made = [
+        model.Plain(text="x" * size, data=b"y" * (size // 3), mutable=bytearray(size // 2)),
+        *[
+            model.Plain(n=n, point=model.Point(n, {n: (n, "t", n, n), -n: frozenset([n])}))
+            for n in range(900)
+        ],
+        [[str(n)] for n in range(9000)],
+        model.Plain(array=np.arange(size), last=model.ASet(range(1000)), texts=tuple(map(str, range(9000)))),
+        {n: model.Empty() for n in range(900)},
+    ]
+    with make_store(tmp_path / "store") as store:
+        # Once loaded: then texts that are equal in the type of an array are objects of their own.
+        id_ = store.save(store.load(store.save(made)))
+        before = payload(store, id_)
+        assert before.count(b"\x95") > 2
+        with gone():
+            copy = store.save(store.load(id_, missing="placeholder"))
+        assert payload(store, copy) == before
+
+
 def test_large_streams_name_the_classes_too(url, model):
     with make_store(url) as store:
         id_ = store.save(model.Plain(texts=[str(i) * 1000 for i in range(4000)]))

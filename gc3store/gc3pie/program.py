@@ -13,6 +13,8 @@ import pickletools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from gc3store.framing import framed
+
 __all__ = ["Editor", "Entry", "Item", "MalformedError", "Node", "Program", "get", "put"]
 
 
@@ -293,7 +295,7 @@ class Editor:
         out = list(self._emit_all(protocol))
         body = b"".join(out)
         if protocol >= 4:
-            body = b"\x95" + len(body).to_bytes(8, "little") + body
+            return framed(body, protocol)
         return (b"\x80" + bytes([protocol]) if protocol >= 2 else b"") + body
 
     def _emit_all(self, protocol: int) -> Iterator[bytes]:
