@@ -325,12 +325,13 @@ class SqlWriting(SessionStore):
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
         each = [self._number(id_, connection) for id_ in ids]
-        numbers = self._backend.numbers(each)
         if len(ids) == 1:
             rows = connection.execute(self._statements.before_one, each).fetchall()
         else:
+            numbers = self._backend.numbers(each)
             rows = connection.execute(self._statements.before, (numbers,)).fetchall()
         if len(rows) < len(ids):  # those whose payloads are missing can still be replaced and removed
+            numbers = self._backend.numbers(each)
             rows = [*rows, *connection.execute(self._statements.before_lost, (numbers,)).fetchall()]
         return {row[0]: row for row in rows}
 
