@@ -88,7 +88,9 @@ def _without_ids(state):
     """Leave out what the store told an object, and what pandas keeps in its types once it was asked for it."""
     if not isinstance(state, dict):
         return state
-    return {key: value for key, value in state.items() if key not in ("persistent_id", "_id", "_cache")} or None
+    return {
+        key: value for key, value in state.items() if key not in ("persistent_id", "_id", "_cache")
+    } or None
 
 
 def make(builder):
