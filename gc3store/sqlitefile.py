@@ -2,7 +2,8 @@
 
 A process that closes any descriptor of a file loses all its POSIX locks on it, those of other
 descriptors included (https://www.sqlite.org/howtocorrupt.html, section 2.2). SQLite's own
-connections see to that among themselves. What is opened here therefore stays open.
+connections see to that among themselves. What is opened here therefore stays open as long as
+the process has any.
 """
 
 from __future__ import annotations
@@ -57,16 +58,26 @@ def _head(path: str) -> bytes:
                 if key in _open:  # another file was put there since it was looked at
                     _open[key, descriptor] = _open.pop(key)
             _open[key] = descriptor
-            _make_room()
-            return os.pread(descriptor, 20, 0)
+            try:
+                return os.pread(descriptor, 20, 0)
+            finally:
+                _close_what_can_be_closed()
     except OSError:
         return b""
 
 
-def _make_room() -> None:
-    """Close what is gone, then what was not asked about for longest."""
-    if len(_open) <= _MOST:
-        return
-    gone = [key for key, descriptor in _open.items() if os.fstat(descriptor).st_nlink == 0]
-    for key in gone or list(_open)[:1]:
+def _close_what_can_be_closed() -> None:
+    """Close files if this process has no locks that go with it; a disk with them could not be unmounted."""
+    for key in list(_open) if not _has_locks() else list(_open)[:-_MOST]:
         os.close(_open.pop(key))
+
+
+def _has_locks() -> bool:
+    """Whether this process has locks on any files; also if that cannot be told, which Linux does."""
+    try:
+        pid = os.readlink("/proc/self")  # as this file system calls it
+        with open("/proc/locks", encoding="ascii") as file:
+            # 1: POSIX  ADVISORY  READ  4711 fe:00:3801107 1073741826 1073742335
+            return any(pid in line.split()[4:6] for line in file)
+    except OSError:
+        return True

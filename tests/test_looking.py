@@ -253,18 +253,35 @@ def _list(url):
         return store.list()
 
 
-def test_no_more_than_a_hundred_descriptors_are_kept(tmp_path):
+def test_files_are_closed_when_that_takes_no_lock_away(path, tmp_path):
+    assert sqlitefile.uses_wal(str(path))
+    assert not sqlitefile._open
+    with make_store(f"sqlite:///{path}") as store:
+        store.save("in use")
+        assert sqlitefile.uses_wal(str(path))
+        assert len(sqlitefile._open) == 1
+        assert sqlitefile.uses_wal(str(path))
+        assert len(sqlitefile._open) == 1
+    other = tmp_path / "other"
+    other.write_bytes(b"SQLite format 3\0\x10\0\1\1")
+    assert sqlitefile.is_sqlite_file(str(other))
+    assert not sqlitefile.uses_wal(str(other))
+    assert not sqlitefile.is_sqlite_file(str(tmp_path))
+    assert not sqlitefile.is_sqlite_file(str(tmp_path / "missing"))
+    assert not sqlitefile._open
+
+
+def test_not_more_than_a_hundred_files_are_kept_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlitefile, "_has_locks", lambda: True)
     for i in range(130):
         file = tmp_path / f"{i}.db"
         file.write_bytes(b"SQLite format 3\0\x10\0\2\2")
-        assert sqlitefile.is_sqlite_file(str(file))
         assert sqlitefile.uses_wal(str(file))
-    assert len(sqlitefile._open) <= 100
-    file.unlink()
-    assert not sqlitefile.is_sqlite_file(str(file))
-    assert not sqlitefile.uses_wal(str(tmp_path))
-    file.write_bytes(b"SQLite format 3\0\x10\0\1\1")
-    assert not sqlitefile.uses_wal(str(file))
+    assert len(sqlitefile._open) == 100
+    monkeypatch.undo()
+    assert not sqlitefile.uses_wal(str(tmp_path / "missing"))
+    assert sqlitefile.uses_wal(str(file))
+    assert not sqlitefile._open
 
 
 def test_an_undo_puts_back_what_was_there_last(path):
