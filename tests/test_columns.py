@@ -427,3 +427,25 @@ def test_magics_filter_and_show_them(place, tmp_path, monkeypatch):
         assert "-2.0" in repr(listing)
     finally:
         ip.run_line_magic("unload_ext", "gc3store")
+
+
+def test_rows_with_and_without_what_is_optional_in_one_step(tmp_path):
+    """Each is written by a statement of its own; none may be lost, or take another's place."""
+    import numpy as np
+
+    with make_store(f"sqlite:///{tmp_path}/x.db", columns={"x": "x"}) as store:
+        objects = [{"x": n} if n % 3 == 0 else [n] if n % 3 == 1 else np.full(3, n) for n in range(30)]
+        ids = store.save_many(objects)
+        assert [record.columns["x"] for record in store.records()] == [
+            n if n % 3 == 0 else None for n in range(30)
+        ]
+        for obj, loaded in zip(objects, store.load_many(ids), strict=True):
+            assert np.array_equal(obj, loaded) if isinstance(obj, np.ndarray) else obj == loaded
+        with store.transaction():  # the other way round
+            for id_, obj in zip(ids, reversed(objects), strict=True):
+                store.replace(id_, obj)
+        assert [record.columns["x"] for record in store.records()] == [
+            29 - n if (29 - n) % 3 == 0 else None for n in range(30)
+        ]
+        for obj, loaded in zip(reversed(objects), store.load_many(ids), strict=True):
+            assert np.array_equal(obj, loaded) if isinstance(obj, np.ndarray) else obj == loaded
