@@ -214,6 +214,9 @@ class UserColumns:
         """Their names: those of the store first, then those that it will get."""
         return tuple(self._all)
 
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
     @property
     def portable(self) -> dict[str, Any]:
         """What `make_store` was given, in a form that any pickle can hold."""

@@ -12,13 +12,12 @@ from gc3store.batches import BYTES, MOST
 from gc3store.environment import current_environment
 from gc3store.errors import StoreError, UnloadableWarning, UnpicklableError
 from gc3store.finding import finder_for
-from gc3store.identity import kind_of
 from gc3store.memory import MANY, Rest
 from gc3store.persistable import Persistable
 from gc3store.placeholder import faithful
 from gc3store.preview import preview
 from gc3store.primitives import Draft, Stored
-from gc3store.serialization import Encoded, decode, encode
+from gc3store.serialization import Encoded, decode, encode, give_back, take_encoder
 from gc3store.settling import Settling
 from gc3store.store import KEEP
 
@@ -49,7 +48,6 @@ class Drafting(Settling):
         self,
         objs: Iterable[Any],
         roots: builtins.list[Draft],
-        known: dict[int, Draft],
         rest: Rest,
         *,
         running: bool,
@@ -62,8 +60,6 @@ class Drafting(Settling):
             The objects.
         roots : list of Draft
             Filled with the drafts of those that were taken, in order.
-        known : dict of int to Draft
-            Filled with all drafts, by the `id` of the object.
         rest : Rest
             Begun if there are many.
         running : bool
@@ -72,12 +68,13 @@ class Drafting(Settling):
         uuid = self.uuid
         identity_of = self._identities.identity_of
         queue: builtins.list[Draft] = []
+        known: dict[int, Draft] = {}
         before = _Before(self._identities.changes) if running else None
         late = time.monotonic() + PATIENCE
         start = size = 0
         for obj in objs:
-            draft = known.get(id(obj)) if kind_of(type(obj)).trackable else None
-            if draft is None:
+            draft = known.get(id(obj))
+            if draft is None or not draft.kind.trackable:
                 draft = known[id(obj)] = Draft(obj, identity_of(obj, uuid))
                 queue.append(draft)
             elif before is not None:
@@ -111,6 +108,8 @@ class Drafting(Settling):
         """
         size = 0
         position = start
+        encoder = take_encoder()
+        encode = encoder.encode
         while position < len(queue):  # the queue grows while it is walked
             draft = queue[position]
             position += 1
@@ -125,6 +124,7 @@ class Drafting(Settling):
                 self._refer(draft, queue, known, before)
             elif draft.references:
                 draft.references = ()
+        give_back(encoder)
         return size
 
     def _refer(
@@ -183,10 +183,13 @@ class Drafting(Settling):
 
         Those whose content is unchanged are left out, and get revision 0.
         """
-        all_new = not any(draft.identity is not None for draft in queue)
-        changed = queue if all_new else self._changed(queue)
-        self._describe_all(changed, set(map(id, roots)), labels)
-        if self.columns:
+        changed = queue
+        for draft in queue:
+            if draft.identity is not None:
+                changed = self._changed(queue)
+                break
+        self._describe_all(changed, set(roots), labels)
+        if self._user_columns:
             self._evaluate_columns(changed)
         return changed
 
@@ -201,22 +204,24 @@ class Drafting(Settling):
                 changed.append(draft)
         return changed
 
-    def _describe_all(self, drafts: builtins.list[Draft], given: set[int], labels: dict[str, Any]) -> None:
-        """Fill in the catalogue entries; `labels` are for those drafts whose `id` is in `given`."""
-        common = {"environment": current_environment(self), "now": time.time_ns() // 1000}
-        own = {**common, **labels, "explicit": True}
-        others = {**common, **NO_LABELS, "explicit": False}
+    def _describe_all(self, drafts: builtins.list[Draft], given: set[Draft], labels: dict[str, Any]) -> None:
+        """Fill in the catalogue entries; `labels` are for those drafts that were `given` to be saved."""
+        environment, now = current_environment(self), time.time_ns() // 1000
+        prefix = labels["prefix"]
         for draft in drafts:
-            obj, encoded = draft.obj, draft.encoded
-            kind = kind_of(type(obj))
-            draft.fields = fields = (own if id(draft) in given else others).copy()
+            obj, encoded, kind = draft.obj, draft.encoded, draft.kind
+            is_given = draft in given
+            draft.fields = fields = labels.copy() if is_given else NO_LABELS.copy()
+            fields["explicit"] = is_given
+            fields["environment"] = environment
+            fields["now"] = now
             fields["cls"] = kind.path
             fields["state"] = _state_of(obj)
             fields["size"] = encoded.size
             fields["preview"] = preview(obj) if kind.previewable else None
             fields["plain"] = not (encoded.targets or encoded.cloudpickled)
             if draft.id is None:
-                draft.prefix = fields["prefix"] or kind.prefix
+                draft.prefix = prefix if is_given and prefix else kind.prefix
 
     @staticmethod
     def _explained(error: Exception, draft: Draft, queue: builtins.list[Draft]) -> Exception:

@@ -37,11 +37,12 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
     UntrustedError
         If the payload names anything that may not be imported; nothing of it was then.
     """
-    checked: frozenset[tuple[str, str]] = frozenset()
-    if not trust.everything:
+    if trust.everything:
+        if placeholders is None and not renaming():
+            return None
+        checked: frozenset[tuple[str, str]] = frozenset()
+    else:
         checked = _check(trust, id_, source, missing=placeholders is not None)
-    elif placeholders is None and not renaming():
-        return None
 
     if placeholders is not None:
         placeholders.begin(id_, source)

@@ -21,8 +21,6 @@ class Kind(NamedTuple):
     ----------
     persistable : bool
         Whether its instances are records of their own wherever they occur.
-    own_properties : bool
-        Whether it gives ``persistent_id`` and ``_id`` by itself, as our mix-in does.
     takes_id : bool
         Whether instances are told their ID in instance attributes.
     trackable : bool
@@ -35,18 +33,20 @@ class Kind(NamedTuple):
         What IDs of instances begin with.
     changes : bool
         Whether methods of the class run while an instance is unpickled, and may change it.
+    marked : bool
+        Whether an instance says by its attribute ``changed``, as in GC3Pie, that it must be saved.
     tagged : bool
         Whether some instance was told its ID.
     """
 
     persistable: bool
-    own_properties: bool
     takes_id: bool
     trackable: bool
     previewable: bool
     path: str
     prefix: str
     changes: bool
+    marked: bool
     tagged: bool = False
 
 
@@ -61,13 +61,13 @@ def kind_of(cls: type) -> Kind:
         own = issubclass(cls, Persistable)
         kind = Kind(
             persistable,
-            own,
             not own and (persistable or accepts_id(cls)),
             cls.__weakrefoffset__ != 0,
             has_preview(cls),
             f"{cls.__module__}.{cls.__qualname__}",
             prefix_for(cls),
             persistable and (hasattr(cls, "__setstate__") or not inherits(cls, "__reduce_ex__", object)),
+            persistable and not own,
         )
         if len(_kinds) > 1000:  # classes made again and again must not pile up here
             _kinds.clear()
@@ -128,13 +128,14 @@ class IdentityMap:
                 if type(carried) is Identity:
                     return carried
                 # Not live: what is live here may be newer. It will be when it is saved.
-                return self.bind(obj, store, carried.id, carried.revision, None, (), live=False)
+                return self.bind(obj, kind, store, carried.id, carried.revision, None, (), live=False)
         tracked = self._by_object.get(id(obj))
         return tracked if tracked is not None and tracked() is obj else None
 
     def bind(
         self,
         obj: Any,
+        kind: Kind,
         store: str,
         id_: str,
         revision: int,
@@ -144,12 +145,11 @@ class IdentityMap:
         verified: bool = False,
         live: bool = True,
     ) -> Identity | None:
-        """Note that `obj` is record `id_` in `revision`, and tell the object.
+        """Note that `obj`, of a class of `kind`, is record `id_` in `revision`, and tell the object.
 
         Returns `None` for objects that cannot be told apart from equal ones later (a
         list, an int): they are new on each save.
         """
-        kind = kind_of(type(obj))
         if not kind.trackable:
             if kind.takes_id:
                 if self._undo is not None:
@@ -172,7 +172,9 @@ class IdentityMap:
         if kind.persistable:
             obj.__dict__[IDENTITY] = identity
             if live:
-                self._make_live(identity)
+                self._live[id_] = identity
+                if self._referrers is not None:
+                    self._note_references(identity)
         else:
             self._others.setdefault(id_, []).append(identity)
         if kind.takes_id:
@@ -185,8 +187,12 @@ class IdentityMap:
     def _make_live(self, identity: Identity) -> None:
         self._live[identity.id] = identity
         if self._referrers is not None:
-            for id_ in identity.references:
-                self._referrers.setdefault(id_, set()).add(identity.id)
+            self._note_references(identity)
+
+    def _note_references(self, identity: Identity) -> None:
+        assert self._referrers is not None
+        for id_ in identity.references:
+            self._referrers.setdefault(id_, set()).add(identity.id)
 
     def _sweep(self) -> None:
         """Forget the objects that are gone."""
@@ -279,8 +285,7 @@ class IdentityMap:
 
     def mark_saved(self, obj: Any) -> None:
         """Take away GC3Pie's mark, the attribute `changed`, that an object must be saved."""
-        kind = kind_of(type(obj))
-        if kind.persistable and not kind.own_properties and getattr(obj, "changed", None) is True:
+        if kind_of(type(obj)).marked and getattr(obj, "changed", None) is True:
             if self._undo is not None:
                 self._undo.append((_mark_changed, weakref.ref(obj)))
             obj.changed = False
@@ -309,6 +314,7 @@ class IdentityMap:
         if obj is not None:
             self.bind(
                 obj,
+                kind_of(type(obj)),
                 identity.store,
                 identity.id,
                 identity.revision,

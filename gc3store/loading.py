@@ -70,19 +70,28 @@ class Loading(Primitives):
 
     def _load_one(self, id_: str, *, fresh: bool) -> Any:
         stored = self._fetch(id_)
-        if stored.references is not None and not stored.references:
-            with self._lock:
-                if not fresh:
-                    obj, identity = self._identities.live(id_)
-                    if identity is not None and identity.revision == stored.revision:
-                        return obj
-                obj = self._decode(stored, ())
-                if not fresh:
-                    self._identities.make_way({id_: (obj, stored.revision)})
-                self._bind_loaded(obj, stored, live=not fresh)
-                return obj
         with self._lock:
-            return self._load_graph([id_], fresh=fresh)[id_]
+            if stored.references != ():
+                return self._load_graph([id_], fresh=fresh)[id_]
+            if not fresh:
+                return self._load_leaf(stored)
+            obj = self._decode(stored, ())
+            self._bind_loaded(obj, stored, live=False)
+            return obj
+
+    def _load_leaf(self, stored: Stored) -> Any:
+        """Return the object in a record that refers to no other: the live one, if it is current."""
+        last = self._identities.last(stored.id)
+        if last is None:
+            obj = self._decode(stored, ())
+        else:
+            obj = last()
+            if obj is not None and last.revision == stored.revision:
+                return obj
+            obj = self._decode(stored, ())
+            self._identities.make_way({stored.id: (obj, stored.revision)})
+        self._bind_loaded(obj, stored, live=True)
+        return obj
 
     def _load_with_placeholders(self, id_: str, missing: str) -> Any:
         if missing != "placeholder":
@@ -148,7 +157,13 @@ class Loading(Primitives):
                 stored = records.get(id_)
                 if stored is None:
                     raise not_found(id_)
-                loaded.append(graphs[id_] if id_ in graphs else self._load_stored(stored))
+                if id_ in graphs:
+                    loaded.append(graphs[id_])
+                    continue
+                try:
+                    loaded.append(self._load_leaf(stored))
+                except ReplacedError:
+                    loaded.append(self.load(id_))
         except StoreError as error:
             return loaded, error
         return loaded, None
@@ -158,18 +173,6 @@ class Loading(Primitives):
             return self._load_graph(ids, fresh=False) if ids else {}
         except ReplacedError:
             return {id_: self.load(id_) for id_ in ids}
-
-    def _load_stored(self, stored: Stored) -> Any:
-        """Return the object in a record that refers to no other."""
-        obj, identity = self._identities.live(stored.id)
-        if identity is None or identity.revision != stored.revision:
-            try:
-                obj = self._decode(stored, ())
-                self._identities.make_way({stored.id: (obj, stored.revision)})
-                self._bind_loaded(obj, stored, live=True)
-            except ReplacedError:
-                obj = self.load(stored.id)
-        return obj
 
     def _load_graph(self, roots: builtins.list[str], *, fresh: bool) -> dict[str, Any]:
         """Return the objects with the given IDs, together with all that they refer to."""
@@ -218,9 +221,13 @@ class Loading(Primitives):
         live: bool,
     ) -> None:
         """Make the objects of the records in `graph`, each after those it refers to, and add them to `objects`."""
-        made = []
         if self._placeholders is not None:
             self._placeholders.referred = {id_ for references in graph.values() for id_ in references}
+        made = [records[id_] for id_, references in graph.items() if not references]
+        for stored in made:
+            objects[stored.id] = self._decode(stored, ())
+            stored.references = ()
+        graph = {id_: references for id_, references in graph.items() if references}
         for todo in components(graph, [id_ for id_ in roots if id_ in graph]):
             circular = len(todo) > 1 or todo[0] in graph[todo[0]]
             shells: dict[str, Any] = {}
@@ -234,13 +241,14 @@ class Loading(Primitives):
                 todo = [id_ for part in components(calling, todo) for id_ in part]
             for id_ in todo:
                 stored = records[id_]
-                references = graph[id_]
-                targets = [self._target(objects, other, id_) for other in references] if references else ()
+                stored.references = references = graph[id_]
+                targets = [self._target(objects, other, id_) for other in references]
                 objects[id_] = self._decode(stored, targets, shell=shells.get(id_))
                 made.append(stored)
-                stored.references = references
         if live:
-            self._identities.make_way({stored.id: (objects[stored.id], stored.revision) for stored in made})
+            is_known = self._identities.last
+            taking = {s.id: (objects[s.id], s.revision) for s in made if is_known(s.id) is not None}
+            self._identities.make_way(taking)
         for stored in made:
             self._bind_loaded(objects[stored.id], stored, live=live)
 
@@ -289,10 +297,11 @@ class Loading(Primitives):
     def _bind_loaded(self, obj: Any, stored: Stored, *, live: bool) -> None:
         uuid = self.uuid
         assert uuid is not None
+        kind = kind_of(type(obj))
         identity = self._identities.bind(
-            obj, uuid, stored.id, stored.revision, stored.checksum, stored.references or (), live=live
+            obj, kind, uuid, stored.id, stored.revision, stored.checksum, stored.references or (), live=live
         )
-        if identity is not None and kind_of(type(obj)).changes:
+        if identity is not None and kind.changes:
             # Its own methods ran while it was loaded, and may have changed it. What it is
             # now counts as unchanged; later this could not be told any more.
             try:
@@ -305,7 +314,7 @@ class Loading(Primitives):
         self, stored: Stored, references: Sequence[Any], *, shell: Any = None, shell_only: bool = False
     ) -> Any:
         """Return the object in a record; errors say which record, and what to do."""
-        source = stored.open()
+        source = stored if stored.opener is None else stored.opener()
         if stored.checksum is not None and checksum_of(source) != stored.checksum:
             raise corrupt(stored.id, "its checksum does not fit")
         placeholders = self._placeholders

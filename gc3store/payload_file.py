@@ -21,6 +21,8 @@ __all__ = ["PayloadFile", "attached", "pieces"]
 def attached(encoded: Encoded) -> list[Any]:
     """Return a small payload as it stands behind the head of its record."""
     parts: list[Any] = [encoded.stream]
+    if not encoded.buffers:
+        return parts
     position = encoded.stream_size
     sizes = [view.nbytes for view in encoded.buffers]
     for start, view in zip(recordfile.offsets(encoded.stream_size, sizes), encoded.buffers, strict=True):

@@ -404,7 +404,6 @@ def faithful(obj: Any, encoded: Encoded) -> Encoded:
             original.buffers,
             original.targets,
             b"cloudpickle" in original.stream,
-            encoded.warnings,
         )
     if not _names_placeholders(encoded.stream):
         return encoded
@@ -414,9 +413,7 @@ def faithful(obj: Any, encoded: Encoded) -> Encoded:
         encoded.stream.seek(0)
         stream = encoded.stream.read()
     stream = _with_real_names(stream)
-    return Encoded(
-        stream, len(stream), encoded.buffers, encoded.targets, encoded.cloudpickled, encoded.warnings
-    )
+    return Encoded(stream, len(stream), encoded.buffers, encoded.targets, encoded.cloudpickled)
 
 
 def _names_placeholders(stream: bytes | IO[bytes]) -> bool:

@@ -11,7 +11,7 @@ import builtins
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -24,9 +24,10 @@ from gc3store.errors import (
     ObjectNotFoundError,
     OptionError,
     ReadOnlyError,
+    StoreError,
     StoreUnavailableError,
 )
-from gc3store.identity import IdentityMap
+from gc3store.identity import IdentityMap, kind_of
 from gc3store.persistable import Identity
 from gc3store.record import FIELDS, Query, Record
 from gc3store.serialization import Encoded, Source
@@ -65,6 +66,8 @@ class Draft:
     ----------
     obj : Any
         The object itself.
+    kind : Kind
+        What its class means to a store.
     identity : Identity or None
         Which record it is; `None` for a new one.
     id : str or None
@@ -93,6 +96,7 @@ class Draft:
         "id",
         "identity",
         "in_place",
+        "kind",
         "obj",
         "prefix",
         "references",
@@ -101,7 +105,12 @@ class Draft:
 
     def __init__(self, obj: Any, identity: Identity | None) -> None:
         self.obj = obj
-        self.identify(identity)
+        self.kind = kind_of(type(obj))
+        self.identity = identity
+        self.id: str | None = None
+        self.expected: int | None = None
+        if identity is not None:
+            self.id, self.expected = identity.id, identity.revision
         self.prefix = ""
         self.revision = 1
         self.encoded: Encoded = None  # type: ignore[assignment]
@@ -112,8 +121,8 @@ class Draft:
     def identify(self, identity: Identity | None) -> None:
         """Say which record the object is, in the revision that it has now."""
         self.identity = identity
-        self.id: str | None = identity.id if identity is not None else None
-        self.expected: int | None = identity.revision if identity is not None else None
+        self.id = identity.id if identity is not None else None
+        self.expected = identity.revision if identity is not None else None
 
     def reference_ids(self) -> tuple[str, ...]:
         """Return the IDs that the record refers to, once all have one."""
@@ -138,9 +147,11 @@ class Stored(Source):
         What the payload's checksum must be; `None` where it need not be verified.
     size : int
         How many bytes of its payload are in memory.
+    opener : callable, optional
+        What returns the payload, where there is more to it than a stream that is in memory.
     """
 
-    __slots__ = ("_opener", "checksum", "id", "references", "revision", "size")
+    __slots__ = ("checksum", "id", "opener", "references", "revision", "size")
 
     def __init__(
         self,
@@ -161,11 +172,11 @@ class Stored(Source):
         self.size = len(stream)
         self.plain = plain
         self.buffers = self.persistent = None
-        self._opener = opener
+        self.opener = opener
 
     def open(self) -> Source:
         """Return the payload: itself, unless there is more to it than a stream that is in memory."""
-        return self if self._opener is None else self._opener()
+        return self if self.opener is None else self.opener()
 
 
 class Primitives(CheckedCalls, Store):
@@ -244,6 +255,9 @@ class Primitives(CheckedCalls, Store):
 
         In a directory each record is a step of its own. Transactions nest: the outermost
         counts. Other threads wait.
+
+        An error of the database itself (no space left, a broken connection) undoes all of it, also
+        where it is caught within the context: whatever else is tried there fails, and so does the end.
         """
         with self._lock:
             self._check_writable()
@@ -296,7 +310,11 @@ class Primitives(CheckedCalls, Store):
 
     def _check_writable(self) -> None:
         if self.read_only:
-            raise ReadOnlyError(f"{self!r} was opened for reading; open it without read_only=True to write.")
+            raise self._not_writable()
+
+    def _not_writable(self) -> StoreError:
+        """Return the error that says why the store can only be read."""
+        return ReadOnlyError(f"{self!r} was opened for reading; open it without read_only=True to write.")
 
     # What a concrete store implements.
 
@@ -451,8 +469,10 @@ _AGAIN = 20
 def repeated(read: Callable[[], _T]) -> _T:
     """Read something, and once more, as it is by then, if it was replaced meanwhile."""
     for _ in range(_AGAIN):
-        with suppress(ReplacedError):
+        try:
             return read()
+        except ReplacedError:
+            pass
     return read()
 
 

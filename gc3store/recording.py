@@ -18,7 +18,7 @@ class Recording(Primitives):
     def _saving(self) -> AbstractContextManager[Any]:
         """Keep other threads out; report in the end which columns stay empty, when all is saved."""
         # Without columns, which an existing store told when it was opened, there is nothing to report.
-        return self._lock if self.uuid is not None and not self.columns else self._reporting()
+        return self._lock if self.uuid is not None and not self._user_columns else self._reporting()
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

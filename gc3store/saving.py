@@ -71,7 +71,7 @@ class Saving(Drafting):
         """
         labels = self._labels(name, tags, prefix, origin)
         with self._saving():
-            return self._save([obj], labels)[0]
+            return self._save(obj, labels)
 
     def save_many(self, objs: Iterable[Any]) -> builtins.list[str]:
         """Save several objects as one step, and return their IDs in the same order.
@@ -90,7 +90,7 @@ class Saving(Drafting):
             many_objects(0 if running else count or 0),
             Progress("saving", total=count) as bar,
         ):
-            while saved := self._save(source, NO_LABELS, running=running):
+            while saved := self._save_batch(source, running=running):
                 ids += saved
                 bar.done(len(saved))
         return ids
@@ -169,7 +169,7 @@ class Saving(Drafting):
         with self._saving():
             self._check_writable()
             if kind_of(type(obj)).persistable:
-                return self._save([obj], labels)[0]
+                return self._save(obj, labels)
             newest = next(self._catalogue(Query.build({"name": name}, order="-number", limit=1)), None)
             identity = self._identities.identity_of(obj, self.uuid)
             if identity is not None and (
@@ -236,34 +236,52 @@ class Saving(Drafting):
             "prefix": check_prefix(prefix) if prefix is not None else None,
         }
 
-    def _save(
-        self, objs: Iterable[Any], labels: dict[str, Any], *, running: bool = False
-    ) -> builtins.list[str]:
-        """Save objects as one step, as many as may be in memory together, and return their IDs."""
+    def _save(self, obj: Any, labels: dict[str, Any]) -> str:
+        """Save an object as one step, and return its ID."""
         self._check_writable()
-        roots: builtins.list[Draft] = []
-        known: dict[int, Draft] = {}
+        root = Draft(obj, self._identities.identity_of(obj, self.uuid))
+        queue = [root]
         rest = Rest()
         try:
-            queue = self._take_in(objs, roots, known, rest, running=running)
-            if not roots:
-                return []
-            drafts = self._to_write(queue, roots, labels)
-            unchanged = [draft for draft in dict.fromkeys(roots) if not draft.revision]
-            if not unchanged:
-                self._write_and_settle(drafts, drafts)
-            else:
-                with self._step():
-                    self._check_newest(unchanged)
-                    if drafts:
-                        self._write_and_settle(drafts, drafts)
-                    self._confirm(unchanged, labels)
-            for draft in known.values():
-                if not draft.revision:  # stored as it is, which is what its owner wanted to be sure of
-                    self._identities.mark_saved(draft.obj)
+            self._serialize(queue, {id(obj): root}, rest)
+            self._save_drafts(queue, [root], labels)
+        finally:
+            rest.end()
+        return root.id  # type: ignore[return-value]
+
+    def _save_batch(self, objs: Iterable[Any], *, running: bool) -> builtins.list[str]:
+        """Save as many objects as may be in memory together as one step, and return their IDs."""
+        self._check_writable()
+        roots: builtins.list[Draft] = []
+        rest = Rest()
+        try:
+            queue = self._take_in(objs, roots, rest, running=running)
+            if roots:
+                self._save_drafts(queue, roots, NO_LABELS)
         finally:
             rest.end()
         return [draft.id for draft in roots]  # type: ignore[misc]
+
+    def _save_drafts(
+        self, queue: builtins.list[Draft], roots: builtins.list[Draft], labels: dict[str, Any]
+    ) -> None:
+        """Write what has changed of a graph that was serialized."""
+        drafts = self._to_write(queue, roots, labels)
+        if len(drafts) == len(queue):
+            self._write_and_settle(drafts, drafts)
+            return
+        unchanged = [draft for draft in dict.fromkeys(roots) if not draft.revision]
+        if not unchanged:
+            self._write_and_settle(drafts, drafts)
+        else:
+            with self._step():
+                self._check_newest(unchanged)
+                if drafts:
+                    self._write_and_settle(drafts, drafts)
+                self._confirm(unchanged, labels)
+        for draft in queue:
+            if draft.kind.marked and not draft.revision:  # stored as its owner wanted to be sure that it is
+                self._identities.mark_saved(draft.obj)
 
     def _check_newest(self, drafts: builtins.list[Draft]) -> None:
         """Check that unchanged objects are as they are stored."""

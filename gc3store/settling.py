@@ -43,17 +43,29 @@ class Settling(Recording):
         uuid = self.uuid
         if uuid is None or not drafts:
             return
-        bind = self._identities.bind
-        self._identities.make_way({str(draft.id): (draft.obj, draft.revision) for draft in drafts})
+        identities = self._identities
+        bind, is_known = identities.bind, identities.last
+        taking = {str(d.id): (d.obj, d.revision) for d in drafts if is_known(str(d.id)) is not None}
+        if taking:
+            identities.make_way(taking)
         for draft in drafts:
-            obj, references = draft.obj, draft.reference_ids()
+            references = draft.reference_ids() if draft.references else ()
             checksum = draft.encoded.checksum if certain else None
             if draft.identity is None:
-                bind(obj, uuid, draft.id, draft.revision, checksum, references, verified=certain)  # type: ignore[arg-type]
+                bind(
+                    draft.obj,
+                    draft.kind,
+                    uuid,
+                    draft.id,  # type: ignore[arg-type]
+                    draft.revision,
+                    checksum,
+                    references,
+                    verified=certain,
+                )
             else:
-                self._identities.advance(draft.identity, draft.revision, checksum, references)
-            if certain:
-                self._identities.mark_saved(obj)
+                identities.advance(draft.identity, draft.revision, checksum, references)
+            if certain and draft.kind.marked:
+                identities.mark_saved(draft.obj)
 
 
 def mark_staying(written: Sequence[tuple[Draft, bool]], new: set[str]) -> None:

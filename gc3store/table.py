@@ -66,7 +66,7 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
     ]
     with many_objects(MANY):  # if there are many rows, their texts are
         data = store._columns(query, wanted)
-        index = pd.Index(data["id"], name="id", dtype="str")
+        index = pd.Index(_column("id", data["id"]), name="id")
         columns_ = {name: _column(name, data[name]) for name in names if name in known}
     if paths:
         from gc3store.inspection.jobs import PARENTS
@@ -124,23 +124,22 @@ def _nobody_has(store: Any, ids: Sequence[str], path: str, known: Collection[str
 
 def _column(name: str, values: list[Any]) -> Any:
     """Return one column of a table, of the type that its field has."""
+    import numpy as np
     import pandas as pd
 
     if name in ("created", "modified"):
-        import numpy as np
-
         if None in values:
             return pd.to_datetime(pd.array(values, dtype="Int64"), utc=True, unit="us")
         microseconds = np.fromiter(values, dtype="int64", count=len(values))
         return pd.DatetimeIndex(microseconds.view("datetime64[us]")).tz_localize("UTC")
     if name in ("size", "revision", "number"):
-        return pd.array(values, dtype="int64")
+        return pd.array(np.fromiter(values, dtype="int64", count=len(values)), dtype="int64")
     if name == "tags":
         return pd.Series(values, dtype=object).array
     if name in FIELDS:
         from gc3store.tabulation import texts
 
-        return texts(lambda dtype: pd.array(values, dtype=dtype))
+        return texts(values, lambda values, dtype: pd.array(values, dtype=dtype))
     from gc3store.tabulation import column
 
     return column(values, None).array

@@ -132,7 +132,7 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
         except OverflowError:
             return pd.Series(cells, index=index, dtype=object)
     if kinds == {str}:
-        return texts(lambda dtype: pd.Series(cells, index=index, dtype=dtype))
+        return texts(cells, lambda values, dtype: pd.Series(values, index=index, dtype=dtype))
     if kinds and kinds <= {datetime} and len({v.tzinfo is None for v in cells if v is not None}) == 1:
         zoned = any(v is not None and v.tzinfo is not None for v in cells)
         try:
@@ -149,18 +149,21 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
     return pd.Series(cells, index=index, dtype=object)
 
 
-def texts(make: Callable[[Any], _T]) -> _T:
-    r"""Return what `make` makes of texts as a type of pandas: the usual one, if that can hold them.
+def texts(values: Sequence[Any], make: Callable[[Any, Any], _T]) -> _T:
+    r"""Return what `make` makes of texts and a type of pandas: the usual one, if that can hold them.
 
     >>> import pandas as pd
-    >>> str(texts(lambda dtype: pd.Index(["\ud800"], dtype=dtype)).dtype)
+    >>> str(texts(["\ud800"], lambda values, dtype: pd.Index(values, dtype=dtype)).dtype)
     'str'
     """
-    try:
-        return make("str")
-    except (
-        UnicodeEncodeError
-    ):  # lone surrogates, as in texts of Python 2: Arrow, if it is installed, keeps none
-        import pandas as pd
+    import pandas as pd
 
-        return make(pd.StringDtype("python", na_value=float("nan")))
+    try:
+        if getattr(pd.api.types.pandas_dtype("str"), "storage", None) != "pyarrow":
+            return make(values, "str")
+        import pyarrow as pa
+
+        # As pandas does, which takes three times as long for looking at each text beforehand.
+        return make(pd.array(pa.array(values, type=pa.large_string()), dtype="str"), "str")
+    except UnicodeEncodeError:  # lone surrogates, as in texts of Python 2: Arrow keeps none
+        return make(values, pd.StringDtype("python", na_value=float("nan")))

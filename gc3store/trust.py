@@ -56,15 +56,16 @@ class Trust:
     names : iterable of str, optional
         Exact names of classes and functions, ``ising.IsingRun``, and of modules, ``ising``, all of whose
         classes are meant; `None` for everything.
+
+    Attributes
+    ----------
+    everything : bool
+        Whether all names are trusted.
     """
 
     def __init__(self, names: Iterable[str] | None) -> None:
         self.names = None if names is None else frozenset(names)
-
-    @property
-    def everything(self) -> bool:
-        """Whether all names are trusted."""
-        return self.names is None
+        self.everything = self.names is None
 
     @property
     def nothing(self) -> bool:

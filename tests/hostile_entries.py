@@ -54,8 +54,7 @@ def streams(step=1):
 def fill(folder, step):
     """Make the stores; return their addresses, and the names of what is in them, by ID or number."""
     import gc3store
-    from gc3store import drafting
-    from gc3store.serialization import Encoded
+    from gc3store.serialization import Encoded, Encoder
 
     found = list(streams(step))
     foreign = folder / "gc3pie"
@@ -68,15 +67,15 @@ def fill(folder, step):
         )
         rows = [(number, stream, "RUNNING") for number, (_, stream) in enumerate(found, 1)]
         connection.executemany("INSERT INTO store VALUES (?, ?, ?)", rows)
-    original, addresses = drafting.encode, [str(foreign), f"sqlite:///{folder}/jobs.db"]
+    original, addresses = Encoder.encode, [str(foreign), f"sqlite:///{folder}/jobs.db"]
     for address in (str(folder / "own"), f"sqlite:///{folder}/own.db"):
         addresses.append(address)
         with gc3store.make_store(address, durable=False) as store:
             for _, stream in found:
                 # As somebody would who writes a store by hand, checksums and all.
-                drafting.encode = lambda _, stream=stream: Encoded(stream, len(stream), [], [], False)
+                Encoder.encode = lambda *_, stream=stream: Encoded(stream, len(stream), [], [], False)
                 store.save({"size": 1})
-        drafting.encode = original
+        Encoder.encode = original
     return addresses, [name for name, _ in found]
 
 

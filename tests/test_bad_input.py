@@ -204,6 +204,26 @@ class TestReadOnly:
 
 
 class TestFullDisk:
+    def test_a_transaction_that_an_error_has_undone_stays_undone(self, tmp_path):
+        with mounted(tmp_path / "disk", "size=2m") as disk, place_in(disk, "sqlite").open() as store:
+            kept = store.save(Point(1, 2))
+            before, after = Node("before"), Node("after")
+            undone = pytest.raises(StoreUnavailableError, match=r"undone this transaction.*no space left")
+            with undone, store.transaction():
+                store.save(before)
+                with pytest.raises(StoreFullError):
+                    store.save(Node("large", Node(os.urandom(5_000_000))))
+                for call in (lambda: store.save(after), store.list, lambda: store.load(kept)):
+                    with pytest.raises(StoreUnavailableError, match="undone this transaction"):
+                        call()
+            assert store.list() == [kept]
+            assert not any(hasattr(node, "persistent_id") for node in (before, after))
+            with store.transaction():  # nothing was done yet: nothing is undone by it
+                with pytest.raises(StoreFullError):
+                    store.save(Node("large", Node(os.urandom(5_000_000))))
+                id_ = store.save(after)
+            assert store.list() == [kept, id_]
+
     @pytest.mark.parametrize("kind", ["directory", "sqlite"])
     def test_what_was_stored_is_intact_and_work_goes_on(self, tmp_path, kind):
         with mounted(tmp_path / "disk", "size=2m") as disk:

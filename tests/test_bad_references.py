@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gc3store import LoadError, StoreError, drafting, make_store, recordfile
+from gc3store import LoadError, StoreError, make_store, recordfile
 from gc3store.ids import is_id, number_of
-from gc3store.serialization import Encoded
+from gc3store.serialization import Encoded, Encoder
 from gc3store.testing import Node
 from gc3store.transfer import copy
 
@@ -52,7 +52,7 @@ STREAMS = [b"\x80\x04}\x8c\x01a" + persistent + b"s." for persistent in PERSISTE
 def save_stream(store, stream, monkeypatch):
     """Save a payload as somebody would who writes a store by hand."""
     with monkeypatch.context() as patch:
-        patch.setattr(drafting, "encode", lambda _: Encoded(stream, len(stream), [], [], False))
+        patch.setattr(Encoder, "encode", lambda *_: Encoded(stream, len(stream), [], [], False))
         return store.save({"a": 1})
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gc3store import ConflictError, ObjectNotFoundError, Persistable, make_store
 from gc3store.graph import reaching
-from gc3store.identity import IdentityMap
+from gc3store.identity import IdentityMap, kind_of
 from gc3store.testing import Node, Point, in_fresh_process
 
 from .conftest import place_in
@@ -652,7 +652,7 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
         id_, references = f"Thing.{number}", tuple(f"Thing.{other}" for other in sorted(others))
         if what == "bind":
             objects[id_] = Thing()
-            identities.bind(objects[id_], "store", id_, 1, None, references)
+            identities.bind(objects[id_], kind_of(type(objects[id_])), "store", id_, 1, None, references)
         elif what == "advance" and id_ in objects and identities._live.get(id_) is not None:
             identities.advance(identities._live[id_], 2, None, references)
         elif what == "drop":

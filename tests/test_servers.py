@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -9,6 +10,7 @@ import socket
 import threading
 import time
 import traceback
+import weakref
 
 import pytest
 
@@ -70,6 +72,29 @@ class TestLostConnections:
         assert not hasattr(node, "persistent_id") or node.persistent_id is None
         assert store.list() == [kept]
         assert store.load(store.save(node)).value == 2
+
+    def test_a_transaction_that_lost_its_connection_cannot_go_on(self, store):
+        kept = store.save(Node(1))
+        node, other = Node(2), Node(3)
+        undone = pytest.raises(StoreUnavailableError, match=r"undone this transaction.*broke in the middle")
+        with undone, store.transaction():
+            store.save(node)
+            kill_backends(store)
+            with pytest.raises(StoreUnavailableError, match="nothing was changed"):
+                store.save(other)
+            with pytest.raises(StoreUnavailableError, match="undone this transaction"):
+                store.save(other)
+        assert store.list() == [kept]
+        assert [store.load(store.save(n)).value for n in (node, other)] == [2, 3]
+        assert len(store) == 3
+
+    def test_objects_that_passed_through_a_transaction_are_not_kept_alive(self, store):
+        with store.transaction():
+            node = Node("large")
+            store.save(node)
+            node = weakref.ref(node)
+            gc.collect()
+            assert node() is None
 
     def test_during_a_commit_it_is_found_out(self, store, monkeypatch):
         store.save([0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from gc3store import recordfile
@@ -36,6 +36,8 @@ __all__ = ["DETACH", "Writing"]
 #: changing a label never copies them.
 DETACH = 1024 * 1024
 
+_UNLOCKED = nullcontext()
+
 
 class Writing(Numbering):
     """How records get into a directory."""
@@ -57,8 +59,8 @@ class Writing(Numbering):
         try:
             for draft in drafts:
                 self._ensure_environment(draft.fields["environment"])
-            if not self._referring and any(draft.references for draft in drafts):
-                self._note_references()
+                if draft.references and not self._referring:
+                    self._note_references()
             if fresh:
                 first = self._allocate(len(fresh))
                 for number, draft in enumerate(fresh, first):
@@ -81,9 +83,7 @@ class Writing(Numbering):
     ) -> None:
         """Write records; `staged` is filled with them, each with whether it has taken its place."""
         before: dict[str, recordfile.Head] = {}
-        with ExitStack() as stack:
-            for lock in sorted({self._lock_of(str(d.id)) for d in existing}):
-                stack.enter_context(locked(lock))
+        with self._locked([str(d.id) for d in existing]) if existing else _UNLOCKED:
             for draft in existing:
                 head = self._head(str(draft.id))
                 check_revision(str(draft.id), draft.expected, None if head is None else head.revision)
@@ -103,6 +103,14 @@ class Writing(Numbering):
                 raise
             for head in before.values():
                 self._discard_data(head)
+
+    @contextmanager
+    def _locked(self, ids: Iterable[str]) -> Iterator[None]:
+        """Let nobody else change some records."""
+        with ExitStack() as stack:
+            for lock in sorted({self._lock_of(id_) for id_ in ids}):
+                stack.enter_context(locked(lock))
+            yield
 
     def _insert_as(self, draft: Draft) -> bool:
         id_ = str(draft.id)
@@ -288,9 +296,7 @@ class Writing(Numbering):
     def _fill(self, values: Mapping[str, tuple[int, dict[str, Any]]], *, again: bool) -> dict[str, bool]:
         filled: dict[str, bool] = {}
         staged: builtins.list[Staged] = []
-        with self._written(), ExitStack() as stack:
-            for lock in sorted({self._lock_of(id_) for id_ in values}):
-                stack.enter_context(locked(lock))
+        with self._written(), self._locked(values):
             try:
                 for id_, (revision, new) in values.items():
                     data = self._read_file(self._file(id_))

@@ -28,7 +28,16 @@ that one.
 """
 
 from gc3store.serialization.decoding import Finder, Source, checksum_of, decode, make_shell
-from gc3store.serialization.encoding import IN_BAND, SPOOL, STEP, Encoded, Encoder, encode
+from gc3store.serialization.encoding import (
+    IN_BAND,
+    SPOOL,
+    STEP,
+    Encoded,
+    Encoder,
+    encode,
+    give_back,
+    take_encoder,
+)
 from gc3store.serialization.reduction import (
     accepts_id,
     inherits,
@@ -50,10 +59,12 @@ __all__ = [
     "checksum_of",
     "decode",
     "encode",
+    "give_back",
     "inherits",
     "is_persistable",
     "make_shell",
     "may_have_ids",
     "tag_class",
+    "take_encoder",
     "without_ids",
 ]

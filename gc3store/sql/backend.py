@@ -63,6 +63,9 @@ class Backend(ABC):
     #: Whether something is to be written, or was; until then connections can do with less.
     writes: bool = False
 
+    #: The type of binary values that the driver takes the least time for.
+    binary: ClassVar[type] = bytes
+
     #: Whether a column may have values of another type than it is of.
     untyped: ClassVar[bool] = False
 
@@ -287,11 +290,13 @@ class Backend(ABC):
         elif rows:
             connection.executemany(text, rows)
 
-    def parts(
-        self, statement: Sparse, rows: Sequence[tuple[Any, ...]]
-    ) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
-        """Return the statements that write rows, each with its own."""
-        return [(statement.full, rows)]
+    def insert_sparse(self, connection: Any, statement: Sparse, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows in which something may be missing."""
+        self.insert(connection, statement.full, rows)
+
+    def update_sparse(self, connection: Any, statement: Sparse, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Update rows in which something may be missing."""
+        connection.executemany(statement.full, rows)
 
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield rows of one column, the chunks of a record in their order."""

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import json
 import string
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -61,12 +61,16 @@ class SqlCatalogue(SqlReading):
         wanted = set(roots)
         known = {number_of(id_) for id_ in roots}
         nodes = [row for row in nodes if row[0] not in known or row[1] in wanted]
-        graph: dict[str, builtins.list[str]] = {row[1]: [] for row in nodes}
+        revisions = {row[1]: row[2] for row in nodes}
+        found: dict[str, builtins.list[str]] = {}
         for source, target in edges:
-            if ids.get(source) in graph:
-                graph[ids[source]].append(_target(target, ids.get(target)))
+            id_ = ids.get(source)
+            if id_ is not None and id_ in revisions:
+                found.setdefault(id_, []).append(_target(target, ids.get(target)))
+        graph: dict[str, tuple[str, ...]] = dict.fromkeys(revisions, ())
+        graph.update((id_, tuple(references)) for id_, references in found.items())
         records = {row[1]: self._stored(row[1:]) for row in nodes} if whole else {}
-        return {row[1]: row[2] for row in nodes}, {i: tuple(r) for i, r in graph.items()}, records
+        return revisions, graph, records
 
     def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
         if self.uuid is None:
@@ -147,38 +151,57 @@ class SqlCatalogue(SqlReading):
         """Return the few rows that a statement finds, or found before if the database has not changed."""
 
         def find() -> builtins.list[tuple[Any, ...]]:
-            return self._execute(text, values)
+            rows: builtins.list[tuple[Any, ...]] = self._execute(text, values)
+            return rows
 
         answers = self._answers()
         return find() if answers is None else answers.of(_question(text, values), find)
 
-    def _rows(
-        self,
-        query: Query,
-        fields: Sequence[str],
-        fetch: Callable[[str, builtins.list[Any]], Iterable[tuple[Any, ...]]],
-    ) -> Iterable[tuple[Any, ...]]:
-        r"""Return `fields` of the entries that are asked for, `fetch`\ ed by a statement or from what is known."""
-        if query.limit is not None and query.limit <= _WINDOW and (query.order or query.offset > FAR):
-            rows = self._window(query, fields)
-            if rows is not None:
-                return rows
-        return fetch(*self._select(query).rows(fields))
+    def _rows(self, query: Query, fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Yield `fields` of the entries that are asked for, a few at a time."""
+        known = self._window(query, fields)
+        return self._stream(*self._statement(query, fields)) if known is None else iter(known)
+
+    def _in_parts(self, query: Query, fields: Sequence[str]) -> Iterator[builtins.list[tuple[Any, ...]]]:
+        """Yield rows as `_rows` does, so many together that they are still at hand when they are looked at."""
+        known = self._window(query, fields)
+        parts = self._parts(*self._statement(query, fields), most=ALL) if known is None else (known,)
+        for part in parts:  # a single one, if they had to be read at once
+            for start in range(0, len(part), PART):
+                yield part[start : start + PART]
+
+    def _statement(self, query: Query, fields: Sequence[str]) -> tuple[str, builtins.list[Any]]:
+        """Return the statement for `fields` of the entries that are asked for."""
+        if query.conditions or query.words:
+            return self._select(query).rows(fields)
+        key = (query.order, query.offset, query.limit, *fields)
+        return self._statements.remembered(key, lambda: self._select(query).rows(fields))
+
+    def _by_number(self, fields: Sequence[str]) -> str:
+        """Return the statement for `fields` of the entries with given numbers."""
+
+        def select() -> str:
+            query = CatalogueSelect(self._statements.schema, self._backend, Query(), [])
+            return query.rows(fields)[0]
+
+        return self._statements.remembered(("by number", *fields), select)
 
     def _window(self, query: Query, fields: Sequence[str]) -> builtins.list[tuple[Any, ...]] | None:
         """Return rows of a part of an order that is known, if one is and the database has not changed."""
+        if query.limit is None or query.limit > _WINDOW or not (query.order or query.offset > FAR):
+            return None  # a statement is as good
         answers = self._answers()
         if answers is None:
             return None
-        text, values = self._select(query.but(offset=0, limit=None)).rows(("number",))
+        text, values = self._statement(query.but(offset=0, limit=None), ("number",))
         numbers = answers.of(
             _question(text, values), lambda: numbers_of(self._stream(text, values, most=ALL)), least=2
         )
         if numbers is None:
             return None
         wanted = numbers[query.offset : query.offset + (query.limit or 0)].tolist()
-        select = CatalogueSelect(self._statements.schema, self._backend, Query(), wanted)
-        found = self._execute(*select.rows(("number", *fields)))
+        text = self._by_number(("number", *fields))
+        found = self._execute(text, (self._backend.numbers(wanted),))
         rows = {row[0]: row[1:] for row in found}
         if len(rows) < len(wanted) or self._answers() is not answers:
             return None
@@ -189,7 +212,7 @@ class SqlCatalogue(SqlReading):
             return
         names = self.columns
         fields = ("number", *RECORD, "columns") if names else ("number", *RECORD)
-        rows = self._rows(query, fields, self._stream)
+        rows = self._rows(query, fields)
         text = self._backend.text
         try:
             for number, id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
@@ -222,17 +245,14 @@ class SqlCatalogue(SqlReading):
         allowed = self._is_damaged
         ids: builtins.list[str] = []
         try:
-            rows = iter(self._rows(query, ("id",), self._in_parts))
-            while part := [row[0] for row in itertools.islice(rows, PART)]:  # looked at while it is at hand
+            for rows in self._in_parts(query, ("id",)):
+                part = builtins.list(itertools.chain.from_iterable(rows))
                 if not (allowed or self._are_sound(part)):
                     return self._ids(query)
                 ids += part
         except GarbledError:
             return self._ids(query)
         return ids
-
-    def _in_parts(self, text: str, values: builtins.list[Any]) -> Iterator[tuple[Any, ...]]:
-        return itertools.chain.from_iterable(self._parts(text, values, most=ALL))
 
     def _are_sound(self, ids: builtins.list[Any]) -> bool:
         """Whether IDs are some, as far as can be told at no expense; if not, they are when asked for again."""
@@ -257,9 +277,10 @@ class SqlCatalogue(SqlReading):
         if user:
             fields.append("columns")
         allowed = self._is_damaged
-        rows = self._rows(query, fields, self._execute)
         try:
-            columns = self._as_columns(rows, fields, user)
+            columns = self._as_columns(self._in_parts(query, fields), fields, user)
+        except GarbledError:
+            return self._columns(query, names)
         except _UNREADABLE:
             # Entry by entry, so that each that is damaged stands by itself.
             return super()._columns(query, names)
@@ -268,9 +289,12 @@ class SqlCatalogue(SqlReading):
         return self._columns(query, names)
 
     def _as_columns(
-        self, rows: Iterable[tuple[Any, ...]], fields: Sequence[str], user: Sequence[str]
+        self, parts: Iterable[builtins.list[tuple[Any, ...]]], fields: Sequence[str], user: Sequence[str]
     ) -> dict[str, builtins.list[Any]]:
-        columns = [builtins.list(column) for column in zip(*rows, strict=True)] or [[] for _ in fields]
+        columns: builtins.list[builtins.list[Any]] = [[] for _ in fields]
+        for part in parts:
+            for column, some in zip(columns, zip(*part, strict=True), strict=True):
+                column += some
         found = dict(zip(fields, columns, strict=True))
         if self._backend.untyped:
             _check_types(found)

@@ -14,6 +14,7 @@ from gc3store.largefile import open_spool
 from gc3store.memory import room_for
 from gc3store.primitives import Stored, corrupt, not_found, replaced
 from gc3store.serialization import SPOOL, Source
+from gc3store.sql.session import fetchone
 from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
 
 __all__ = ["SqlReading"]
@@ -31,11 +32,10 @@ class SqlReading(SqlWriting):
     def _fetch(self, id_: str) -> Stored:
         if self._uuid is None and self.uuid is None:
             raise not_found(id_)
-        number = self._number(id_)
-        rows = self._execute(self._statements.read_one, (number,))
-        if not rows or rows[0][0] != id_:
+        row = self._execute(self._statements.read_one, (self._number(id_),), fetchone)
+        if row is None or row[0] != id_:
             raise not_found(id_)
-        return self._stored(rows[0])
+        return self._stored(row)
 
     def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
         if not ids or self.uuid is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import lru_cache
 from itertools import combinations
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from gc3store.sql.backend import Backend
 
 __all__ = ["VERSION", "Schema", "Statements", "check_table_name", "compiled"]
+
+T = TypeVar("T")
+
+#: How many statements are remembered at most, beside those that every store needs.
+_REMEMBERED = 200
 
 #: Version of the schema. Readers accept all up to theirs.
 VERSION = 1
@@ -154,7 +159,7 @@ def compiled(statement: Any, dialect: Dialect) -> tuple[str, list[Any]]:
 
 
 class Sparse:
-    """A statement that writes rows, and the same one for rows in which all that is optional is missing.
+    """A statement that writes rows, and the same one for rows in which what is optional is missing.
 
     Of most objects it is, and SQLite's driver takes as long to find out that a `NULL` adapts to
     nothing as it takes to write three values.
@@ -163,30 +168,47 @@ class Sparse:
     ----------
     names : sequence of str
         The parameters, in their order.
-    optional : collection of str
-        Those that can be missing.
+    optional : sequence of collections of str
+        Those that can be missing together, the most first; two of them at least.
     make : callable
         Returns the statement without some of them.
     """
 
     def __init__(
-        self, names: Sequence[str], optional: Collection[str], make: Callable[[Collection[str]], str]
+        self,
+        names: Sequence[str],
+        optional: Sequence[Collection[str]],
+        make: Callable[[Collection[str]], str],
     ) -> None:
         self.full = make(())
-        self.plain = make(optional)
-        self._optional = itemgetter(*(names.index(name) for name in optional))
-        self._rest = itemgetter(*(i for i, name in enumerate(names) if name not in optional))
-        self._none = (None,) * len(optional)
+        self._variants = [
+            (
+                itemgetter(*(names.index(name) for name in absent)),
+                (None,) * len(absent),
+                make(absent),
+                itemgetter(*(i for i, name in enumerate(names) if name not in absent)),
+            )
+            for absent in optional
+        ]
 
-    def parts(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
-        """Return the statements that write rows, each with its own."""
-        optional, none, rest = self._optional, self._none, self._rest
-        if len(rows) == 1:
-            row = rows[0]
-            return [(self.plain, [rest(row)]) if optional(row) == none else (self.full, rows)]
-        full = [row for row in rows if optional(row) != none]
-        plain = [rest(row) for row in rows if optional(row) == none] if len(full) < len(rows) else []
-        return [(text, part) for text, part in ((self.full, full), (self.plain, plain)) if part]
+    def fit(self, row: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that writes a row, and the values that it takes."""
+        for absent, none, text, rest in self._variants:
+            if absent(row) == none:
+                return text, rest(row)
+        return self.full, row
+
+    def parts(self, rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
+        """Return the statements that write rows, each with the values that it takes."""
+        parts: dict[str, list[tuple[Any, ...]]] = {}
+        fit = self.fit
+        for row in rows:
+            text, values = fit(row)
+            if text in parts:
+                parts[text].append(values)
+            else:
+                parts[text] = [values]
+        return parts.items()
 
 
 class Statements:
@@ -199,6 +221,7 @@ class Statements:
 
     def __init__(self, schema: Schema, backend: Backend) -> None:
         self.schema = schema
+        self._remembered: dict[Hashable, Any] = {}
         id_ = schema.id
         dialect = backend.dialect
         quoted = dialect.identifier_preparer.quote
@@ -223,12 +246,15 @@ class Statements:
             for index in table.indexes
         ]
 
-        def inserts(table: sa.Table, optional: Collection[str], *, without: Collection[str] = ()) -> Sparse:
+        def inserts(
+            table: sa.Table, optional: Sequence[Collection[str]], *, without: Collection[str] = ()
+        ) -> Sparse:
             names = [column.name for column in table.c if column.name not in without]
             return Sparse(names, optional, lambda absent: insert(table, without={*without, *absent}))
 
-        self.insert_record = inserts(record, ("name", "state", "tags", "columns"))
-        optional = ("buffers", "origin")
+        labels = ("name", "tags", "columns")
+        self.insert_record = inserts(record, (("state", *labels), labels))
+        optional = (("buffers", "origin", "preview"), ("buffers", "origin"))
         self.insert_payload = inserts(
             payload, optional, without=("number",) if dialect.name == "mysql" else ()
         )
@@ -381,7 +407,7 @@ class Statements:
             else_=p("e", type_=sa.SmallInteger),
         )
 
-        def updates(table: sa.Table, values: dict[str, Any], optional: Collection[str]) -> Sparse:
+        def updates(table: sa.Table, values: dict[str, Any], optional: Sequence[Collection[str]]) -> Sparse:
             def make(absent: Collection[str]) -> str:
                 new = {**values, **dict.fromkeys(absent, sa.null())}
                 return text(sa.update(table).values(new).where(table.c.number == p("number_")))
@@ -398,7 +424,7 @@ class Statements:
             "explicit": explicit,
             "columns": p("u"),
         }
-        self.update_record = updates(record, content, ("state", "columns"))
+        self.update_record = updates(record, content, [("state", "columns")])
         content = {column.name: p(f"{column.name}_") for column in payload.c if column.name != "number"}
         self.update_payload = updates(payload, content, optional)
         self.labels = text(
@@ -430,6 +456,15 @@ class Statements:
         self.delete_all = {
             table.name: delete_listed(table) for table in (record, payload, chunk, reference, schema.value)
         }
+
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` returned when it was first asked for under a key."""
+        found = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[key] = make()
+        return found
 
 
 class _Kind:

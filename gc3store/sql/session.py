@@ -8,7 +8,6 @@ done yet: a server that was restarted between two calls is not noticed.
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import os
 import random
@@ -17,6 +16,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from typing import Any, TypeVar
 
 from gc3store.engine import RecordStore
@@ -30,13 +30,17 @@ from gc3store.forking import is_pending, undisturbed, wait
 from gc3store.primitives import ReplacedError
 from gc3store.sql.backend import Backend
 
-__all__ = ["ALL", "PART", "GarbledError", "Session", "SessionStore"]
+__all__ = ["ALL", "PART", "GarbledError", "Session", "SessionStore", "fetchone"]
 
 T = TypeVar("T")
 
 #: How long a server that was there before is waited for, in seconds; less if the
 #: store's timeout is shorter.
 RECONNECT = 10.0
+_fetchall = methodcaller("fetchall")
+#: Takes the only row of a cursor, `None` if there is none.
+fetchone = methodcaller("fetchone")
+
 #: Rows that are taken from a cursor at a time.
 PART = 1000
 #: More rows than any statement finds.
@@ -64,6 +68,8 @@ class Session:
         but is in the middle of nothing, and whoever uses it next starts on a new connection.
     used : bool
         Whether something was done in that transaction.
+    failed : StoreError or None
+        What kept the rest of a step from being done, and undid what was: nothing more may be, then.
     inside : bool
         Whether its thread is within a call of the driver.
     open : int
@@ -79,6 +85,7 @@ class Session:
         "begun",
         "connected",
         "connection",
+        "failed",
         "inside",
         "kind",
         "looking",
@@ -94,6 +101,7 @@ class Session:
         self.kind = ""
         self.begun = False
         self.used = False
+        self.failed: StoreError | None = None
         self.inside = False
         self.open = 0
         self.stamp: Any = None
@@ -185,25 +193,23 @@ class SessionStore(RecordStore):
         before anything was done.
         """
         session = self._session()
-        self._enter(session)
+        # First said, then asked: whoever forks asks in the opposite order.
+        session.inside = True
+        if not session.kind and is_pending():  # a step is waited for
+            session.inside = False
+            wait()
+            session.inside = True
         try:
             return self._work(session, work, again)
         finally:
             session.inside = False
 
-    @staticmethod
-    def _enter(session: Session) -> None:
-        """Say that this thread is within a call of the driver, but not before a fork that is pending."""
-        session.inside = True
-        if is_pending() and not session.kind:  # a step is waited for
-            session.inside = False
-            wait()
-            session.inside = True
-
     def _work(self, session: Session, work: Callable[[Any], T], again: bool) -> T:
         repeats = 0
         if session.begun and not session.kind:
             session.close()
+        if session.failed is not None:
+            raise self._undone_by(session.failed)
         while True:
             connection = session.connection
             if connection is None:
@@ -230,12 +236,18 @@ class SessionStore(RecordStore):
                     if again:
                         continue
                     raise GarbledError(str(error)) from error
-                if not lost and not collision:
-                    raise self._translate(error) from self._backend.fit_to_show(error)
                 first = not session.kind or not session.used
+                if not lost and not collision:
+                    translated = self._translate(error)
+                    if session.kind == "step":  # what there is of this piece of work must not stay
+                        self._give_up(session, lost=False)
+                        session.failed = None if first else translated
+                    raise translated from self._backend.fit_to_show(error)
                 self._give_up(session, lost=lost)
                 if not first:
-                    raise self._interrupted(error, lost=lost) from self._backend.fit_to_show(error)
+                    translated = self._interrupted(error, lost=lost)
+                    session.failed = translated if session.kind == "step" else None
+                    raise translated from self._backend.fit_to_show(error)
                 repeats += 1
                 if repeats > REPEATS:
                     raise self._translate(error) from self._backend.fit_to_show(error)
@@ -269,23 +281,23 @@ class SessionStore(RecordStore):
             session.begun = False
             raise
 
-    def _execute(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows that a statement finds; as `_run` otherwise."""
+    def _execute(self, text: str, values: Sequence[Any] = (), fetch: Callable[[Any], Any] = _fetchall) -> Any:
+        """Return the rows that a statement finds, or what else `fetch` takes of a cursor; as `_run` otherwise."""
         try:
             session = self._local.session
             if session.begun == bool(session.kind):
                 session.inside = True
                 try:
                     if session.kind or not is_pending():
-                        rows: list[Any] = session.connection.execute(text, values).fetchall()
+                        found = fetch(session.connection.execute(text, values))
                         if session.stamp is None or not self._is_outdated(session):
-                            return rows
+                            return found
                 finally:
                     session.inside = False
         except (AttributeError, self._backend.error):
             pass  # there is no connection yet, or the statement failed: the long way round
 
-        return self._run(lambda connection: builtins.list(connection.execute(text, values).fetchall()))
+        return self._run(lambda connection: fetch(connection.execute(text, values)))
 
     def _stream(
         self, text: str, values: Sequence[Any] = (), *, part: int = PART, most: int = 100 * PART
@@ -362,6 +374,12 @@ class SessionStore(RecordStore):
     def _translate(self, error: Exception) -> StoreError:
         return self._backend.translate(error, writing=self._session().kind == "step")
 
+    def _undone_by(self, error: StoreError) -> StoreError:
+        return StoreUnavailableError(
+            f"An error has undone this transaction on {self._backend.where}, and nothing of it is kept; "
+            f"begin it anew. It was: {error}"
+        )
+
     def _interrupted(self, error: Exception, *, lost: bool) -> StoreError:
         if not lost:
             return self._backend.collision()
@@ -381,10 +399,12 @@ class SessionStore(RecordStore):
         if session.looking:
             session.leave()
         self._prepare_step()
-        session.kind, session.used = "step", False
+        session.kind, session.used, session.failed = "step", False, None
 
     def _commit(self) -> None:
         session = self._session()
+        if session.failed is not None:
+            raise self._undone_by(session.failed)
         try:
             if session.begun:
                 self._backend.commit(session.connection)
@@ -432,7 +452,7 @@ class SessionStore(RecordStore):
 
     def _end(self, session: Session) -> None:
         """Undo what was done in a step or a snapshot that is over."""
-        session.kind = ""
+        session.kind, session.failed = "", None
         if session.begun and session.connection is not None:
             try:
                 self._backend.rollback(session.connection)

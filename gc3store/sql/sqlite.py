@@ -92,6 +92,7 @@ class SQLite(Backend):
     counter: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = False
     untyped: ClassVar[bool] = True
+    binary: ClassVar[type] = bytearray  # of bytes, it asks first whether they adapt to something else
 
     #: Whether files that nobody has open are locked all the same.
     _is_thawed = False
@@ -356,11 +357,15 @@ class SQLite(Backend):
         """Note a number whose record will not show any more that it was given out."""
         connection.execute(statements.retire, (number, number))
 
-    def parts(
-        self, statement: Sparse, rows: Sequence[tuple[Any, ...]]
-    ) -> list[tuple[str, Sequence[tuple[Any, ...]]]]:
-        """Return the statements, one for rows without what is optional."""
-        return statement.parts(rows)
+    def insert_sparse(self, connection: Any, statement: Sparse, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows, those in which something is missing by a statement of their own."""
+        if len(rows) == 1:
+            connection.execute(*statement.fit(rows[0]))
+        else:
+            for text, part in statement.parts(rows):
+                connection.executemany(text, part)
+
+    update_sparse = insert_sparse
 
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield the chunks of a record as SQLite finds them."""

@@ -32,7 +32,7 @@ import uuid as uuid_module
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gc3store.errors import OptionError, SchemaVersionError
+from gc3store.errors import OptionError, SchemaVersionError, StoreError
 from gc3store.primitives import reopened
 from gc3store.sql.backend import backend_for
 from gc3store.sql.catalogue import SqlCatalogue
@@ -189,15 +189,15 @@ class SqlStore(SqlCatalogue):
 
     _newer: int | None = None
 
-    def _check_writable(self) -> None:
-        if self._newer is not None:
-            raise SchemaVersionError(
-                f"{self.url} was written in version {self._newer} of the schema; upgrade gc3store to write to it."
-            )
-        super()._check_writable()
+    def _not_writable(self) -> StoreError:
+        if self._newer is None:
+            return super()._not_writable()
+        return SchemaVersionError(
+            f"{self.url} was written in version {self._newer} of the schema; upgrade gc3store to write to it."
+        )
 
     def _prepare_step(self) -> None:
-        if self.uuid is None:
+        if self._uuid is None and self.uuid is None:
             self._create()
         super()._prepare_step()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -138,14 +139,18 @@ class SqlWriting(SessionStore):
         while self._doubts:
             written, deleted = self._doubts[0]
             if self._happened(written, deleted):
-                self._settle(written)  # type: ignore[arg-type]
+                held = [w.obj for w in written]  # so that none goes from here on
+                existing = [w for w in written if w.exists]
+                self._settle(existing)  # type: ignore[arg-type]
                 for id_ in deleted:
                     self._identities.drop(id_)
-                self._adopted = {id(w.obj): w for w in written if w.fresh}
+                self._adopted = {id(w.obj): w for w in existing if w.fresh}
+                del held
             del self._doubts[0]
 
     def _check_writable(self) -> None:
-        super()._check_writable()
+        if self.read_only:
+            raise self._not_writable()
         if self._doubts:
             self._resolve_doubts()
 
@@ -157,10 +162,13 @@ class SqlWriting(SessionStore):
             fresh = [draft for draft in fresh if not self._adopt(draft)]
         old = [draft for draft in drafts if draft.id is not None] if len(fresh) < len(drafts) else []
 
+        known = self._environments
+
         def work(connection: Any) -> None:
             try:
-                for digest in {draft.fields["environment"] for draft in drafts} - self._environments:
-                    if digest is not None:
+                for draft in drafts:
+                    digest = draft.fields["environment"]
+                    if digest not in known and digest is not None:
                         self._ensure_environment(connection, digest)
                 # First what can be refused: the caller may go on with a transaction in which this was.
                 found = self._checked_rows(connection, old) if old else {}
@@ -211,8 +219,7 @@ class SqlWriting(SessionStore):
             )
         else:
             rows = [(n, *self._payload_row(connection, d, n)) for n, d in pairs]
-            for text, part in backend.parts(statements.insert_payload, rows):
-                backend.insert(connection, text, part)
+            backend.insert_sparse(connection, statements.insert_payload, rows)
         return numbers
 
     def _insert_records(self, connection: Any, drafts: builtins.list[Draft], numbers: Sequence[int]) -> None:
@@ -244,8 +251,7 @@ class SqlWriting(SessionStore):
             )
             if draft.references:
                 references += self._reference_rows(draft, number)
-        for text, part in self._backend.parts(self._statements.insert_record, records):
-            self._backend.insert(connection, text, part)
+        self._backend.insert_sparse(connection, self._statements.insert_record, records)
         if references:
             self._backend.insert(connection, self._statements.insert_reference, references)
         if values:
@@ -272,9 +278,12 @@ class SqlWriting(SessionStore):
         """Return the rows of records that are to be replaced, as `_locked_rows`; they are as was expected."""
         found = self._locked_rows(connection, [str(d.id) for d in drafts])
         for draft in drafts:
-            revision = found[str(draft.id)][1] if str(draft.id) in found else None
-            check_revision(str(draft.id), draft.expected, revision)
-            assert revision is not None
+            id_ = str(draft.id)
+            row = found.get(id_)
+            if row is None or draft.expected not in (None, row[1]):
+                check_revision(id_, draft.expected, None if row is None else row[1])
+            assert row is not None
+            revision = row[1]
             draft.revision = revision + 1 if type(revision) is int and revision > 0 else 1
         return found
 
@@ -283,20 +292,23 @@ class SqlWriting(SessionStore):
         records, payloads, references = [], [], []
         values: builtins.list[tuple[Any, ...]] = []
         for draft in drafts:
-            fields = draft.fields
-            number = number_of(str(draft.id))
-            before = found[str(draft.id)]
+            id_, fields = str(draft.id), draft.fields
+            number = number_of(id_)
+            before = found[id_]
             flags, columns_before = _flags(before), before[3]
             if before[2] is None:  # its payload is missing
                 connection.execute(statements.claim_payload, (number, *statements.empty_payload))
-            columns = self._user_columns.known(fields["columns"]) if fields.get("columns") else {}
+            text = None
+            if fields.get("columns"):
+                columns = self._user_columns.known(fields["columns"])
+                text = columns_text(columns)
+                values += value_rows(number, columns)
             if flags & REFERS:
                 connection.execute(statements.delete_references, (number,))
             if flags & CHUNKED:
                 connection.execute(statements.delete_chunks, (number,))
             if columns_before is not None:
                 connection.execute(statements.delete_values, (number,))
-            values += value_rows(number, columns)
             records.append(
                 (
                     fields["cls"],
@@ -304,19 +316,19 @@ class SqlWriting(SessionStore):
                     fields["size"],
                     fields["now"],
                     draft.revision,
-                    int(fields["explicit"]),
-                    columns_text(columns),
+                    1 if fields["explicit"] else 0,
+                    text,
                     number,
                 )
             )
             payloads.append((*self._payload_row(connection, draft, number), number))
             if draft.references:
                 references += self._reference_rows(draft, number)
-            if changes := {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}:
+            if fields["name"] is not KEEP or fields["tags"] is not KEEP:
+                changes = {k: fields[k] for k in ("name", "tags") if fields[k] is not KEEP}
                 self._relabel_row(connection, str(draft.id), changes)
-        for statement, rows in (statements.update_record, records), (statements.update_payload, payloads):
-            for text, part in backend.parts(statement, rows):
-                connection.executemany(text, part)
+        backend.update_sparse(connection, statements.update_record, records)
+        backend.update_sparse(connection, statements.update_payload, payloads)
         if references:
             backend.insert(connection, statements.insert_reference, references)
         if values:
@@ -326,7 +338,8 @@ class SqlWriting(SessionStore):
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
         each = [self._number(id_, connection) for id_ in ids]
         if len(ids) == 1:
-            rows = connection.execute(self._statements.before_one, each).fetchall()
+            row = connection.execute(self._statements.before_one, each).fetchone()
+            rows = [] if row is None else [row]
         else:
             numbers = self._backend.numbers(each)
             rows = connection.execute(self._statements.before, (numbers,)).fetchall()
@@ -339,7 +352,7 @@ class SqlWriting(SessionStore):
         return encoded.size >= self._backend.inline or not isinstance(encoded.stream, bytes)
 
     def _payload_row(self, connection: Any, draft: Draft, number: int) -> tuple[Any, ...]:
-        encoded, fields = draft.encoded, draft.fields
+        encoded, fields, binary = draft.encoded, draft.fields, self._backend.binary
         flags = PLAIN if fields["plain"] else 0
         if draft.references:
             flags |= REFERS
@@ -355,13 +368,13 @@ class SqlWriting(SessionStore):
                 data = b"".join((data, *encoded.buffers))
         return (
             flags,
-            encoded.checksum,
+            binary(encoded.checksum),
             encoded.stream_size,
             sizes,
             fields["preview"],
             fields["environment"],
             fields["origin"],
-            data,
+            binary(data),
         )
 
     def _write_chunks(self, connection: Any, number: int, encoded: Encoded) -> None:
@@ -484,18 +497,32 @@ def _size_in_row(draft: Draft) -> int:
 
 
 class _Written:
-    """What is remembered of a record that a step wrote, until the step is certain."""
+    """What is remembered of a record that a step wrote, until the step is certain.
 
-    __slots__ = ("encoded", "fresh", "id", "identity", "obj", "references", "revision")
+    Its object is not kept alive by that if it can be helped: a step can be more than memory holds.
+    """
+
+    __slots__ = ("_obj", "encoded", "fresh", "id", "identity", "kind", "references", "revision")
 
     def __init__(self, draft: Draft, fresh: bool) -> None:
-        self.obj = draft.obj
+        self._obj: Any = weakref.ref(draft.obj) if draft.kind.trackable else draft.obj
+        self.kind = draft.kind
         self.identity = draft.identity
         self.id = str(draft.id)
         self.revision = draft.revision
         self.references = draft.reference_ids()
         self.fresh = fresh
         self.encoded = _Checksum(draft.encoded.checksum)
+
+    @property
+    def obj(self) -> Any:
+        """The object, as long as it exists."""
+        return self._obj() if self.kind.trackable else self._obj
+
+    @property
+    def exists(self) -> bool:
+        """Whether the object does."""
+        return not self.kind.trackable or self._obj() is not None
 
     def reference_ids(self) -> tuple[str, ...]:
         return self.references
