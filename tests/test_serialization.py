@@ -11,10 +11,14 @@ import subprocess
 import sys
 import textwrap
 import warnings
+import weakref
 
 import pytest
 
-from gc3store import LoadError, UnloadableWarning, UnpicklableError, make_store
+from gc3store import LoadError, Persistable, UnloadableWarning, UnpicklableError, make_store
+from gc3store.persistable import IDENTITY
+from gc3store.serialization import encode, give_back, take_encoder
+from gc3store.serialization.reduction import leaf_reducer
 from gc3store.testing import Point, in_fresh_process
 
 from . import samples
@@ -350,3 +354,116 @@ def test_what_is_encoded_has_buffers_of_its_own():
     plain, large, other = [encode(obj) for obj in ({"a": 1}, numpy.arange(100_000), [Point(1, 2)])]
     assert (plain.buffers, plain.targets, other.buffers) == ([], [], [])
     assert [view.nbytes for view in large.buffers] == [800_000]
+
+
+class Attributes(Persistable):
+    """Nothing but attributes: what most classes of users are."""
+
+
+class Derived(Attributes):
+    pass
+
+
+class Slotted(Persistable):
+    __slots__ = ("slot",)
+
+
+class Listing(list, Persistable):
+    pass
+
+
+class Stateful(Persistable):
+    def __getstate__(self):
+        return {"of": "its own"}
+
+
+class Argued(Persistable):
+    def __new__(cls, number=0):
+        made = super().__new__(cls)
+        made.number = number
+        return made
+
+    def __getnewargs__(self):
+        return (self.number,)
+
+
+class Reduced(Persistable):
+    def __reduce__(self):
+        return Reduced, (), {"reduced": True}
+
+
+class Failing(Persistable, Exception):
+    pass
+
+
+KINDS = (Attributes, Derived, Slotted, Listing, Stateful, Argued, Reduced, Failing)
+
+
+class TestReducingPersistables:
+    """What consists of attributes alone is reduced without asking it; the outcome must be the same."""
+
+    @pytest.mark.parametrize("cls", KINDS)
+    def test_as_pickle_would(self, cls, store):
+        obj = cls()
+        for value in ({}, {"x": 1, "y": [2]}):
+            obj = cls()
+            obj.__dict__.update(value)
+            plain = obj.__reduce_ex__(5)
+            function, args, state = leaf_reducer(cls)(obj)[:3]
+            given = plain[2] if len(plain) > 2 else None
+            assert (function, args, state) == (*plain[:2], given or None)
+            before = encode(obj).stream
+            id_ = store.save(obj)
+            assert encode(obj).stream == before
+            assert store.save(obj) == id_
+            assert store.describe(id_).revision == 1
+            loaded = store.load(id_, fresh=True)
+            assert type(loaded) is cls
+            assert encode(loaded).stream == before
+
+    def test_which_are(self):
+        simple = {leaf_reducer(cls) for cls in KINDS[:2]}
+        assert len(simple) == 1
+        assert not simple & {leaf_reducer(cls) for cls in KINDS[2:]}
+
+    @pytest.mark.parametrize("name", ["__getstate__", "__reduce__", "__reduce_ex__"])
+    def test_a_class_that_says_so_later(self, store, monkeypatch, name):
+        obj = Attributes()
+        obj.x = 1
+        id_ = store.save(obj)
+        methods = {
+            "__getstate__": lambda self: {"x": "another"},
+            "__reduce__": lambda self: (Attributes, (), {"x": "another"}),
+            "__reduce_ex__": lambda self, protocol: (Attributes, (), {"x": "another"}),
+        }
+        monkeypatch.setattr(Attributes, name, methods[name], raising=False)
+        assert store.save(obj) == id_
+        assert store.load(id_, fresh=True).x == "another"
+
+    def test_without_what_the_library_put_there(self, store):
+        obj = Attributes()
+        obj.x = 1
+        before = encode(obj).stream
+        store.save(obj)
+        assert encode(obj).stream == before
+        assert obj.persistent_id
+        assert vars(store.load(obj.persistent_id, fresh=True)).keys() - {IDENTITY} == {"x"}
+
+
+def test_a_large_stream_leaves_nothing_behind(store):
+    """What an encoder remembers of an object goes with it, however much that was."""
+    encoder = take_encoder()
+    obj = Attributes()
+    obj.parts = [Point(number) for number in range(5000)]
+    gone = weakref.ref(obj.parts[0])
+    assert encoder.encode(obj).stream_size > 50_000
+    del obj
+    assert gone() is None
+    first = encoder.encode([1, 2]).stream
+    assert first == encode([1, 2]).stream
+    give_back(encoder)
+
+
+def test_a_text_that_only_mentions_main_is_pickled_by_name(store):
+    encoded = encode([Point("__main__."), "in __main__ or elsewhere", b"__main__"])
+    assert not encoded.cloudpickled

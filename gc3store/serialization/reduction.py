@@ -103,6 +103,10 @@ def without_ids(state: Any) -> Any:
     return state
 
 
+_OBJECT: Any = object
+_ERROR: Any = BaseException
+
+
 def _reduce(obj: Any) -> Any:
     reducer = copyreg.dispatch_table.get(type(obj))
     return reducer(obj) if reducer is not None else obj.__reduce_ex__(PROTOCOL)
@@ -112,11 +116,24 @@ def reduce_tagged(obj: Any) -> Any:
     """Reduce an instance of a class that may carry an ID, and leave the ID out."""
     reduced = _reduce(obj)
     if isinstance(reduced, tuple) and len(reduced) > 2:
-        reduced = (*reduced[:2], without_ids(reduced[2]), *reduced[3:])
+        reduced = (*reduced[:2], _state_without_ids(obj, reduced[2]), *reduced[3:])
     return reduced
 
 
-_OBJECT: Any = object
+def _state_without_ids(obj: Any, given: Any) -> Any:
+    """Return the state that an object has, as it was before it was given an ID."""
+    state = without_ids(given)
+    if state and not isinstance(state, tuple):
+        return state
+    cls: Any = type(obj)
+    is_error = issubclass(cls, BaseException) and cls.__reduce__ is _ERROR.__reduce__
+    if not (_says_nothing(cls) or (is_error and cls.__reduce_ex__ is _OBJECT.__reduce_ex__)):
+        return state
+    # Where there are no attributes, `object` says that there is no state, not that it is empty; an
+    # exception does so as long as nobody has looked for attributes.
+    if state is not given and isinstance(state, tuple):
+        return (state[0] or None, *state[1:])
+    return None if type(state) is dict and not state else state
 
 
 def leaf_reducer(cls: type) -> Callable[[Any], tuple[Any, ...]]:
@@ -151,7 +168,7 @@ def _reduce_to_attributes(obj: Any) -> tuple[Any, ...]:
     state = obj.__dict__
     if IDENTITY in state or "persistent_id" in state:
         state = without_ids(state)
-    return copyreg.__newobj__, (cls,), state  # type: ignore[attr-defined]
+    return copyreg.__newobj__, (cls,), state or None  # type: ignore[attr-defined]
 
 
 def _reduce_leaf(obj: Any) -> tuple[Any, ...]:
@@ -161,7 +178,7 @@ def _reduce_leaf(obj: Any) -> tuple[Any, ...]:
         raise SaveError(f"A {type(obj).__name__} that pickles as the global {reduced!r} cannot be a record.")
     if len(reduced) > 2:
         given = reduced[2]
-        state = without_ids(given)
+        state = _state_without_ids(obj, given)
         if not isinstance(obj, Persistable):
             state = _as_saved(state)
         if state is not given:
