@@ -66,9 +66,12 @@ def by_size(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[Sequenc
     >>> list(by_size([1, 2, BYTES, 3], lambda size: size))
     [[1, 2], [16777216], [3]]
     """
+    sizes = list(map(size_of, items))
+    if items and sum(sizes) <= BYTES:
+        yield items
+        return
     start = total = 0
-    for stop, item in enumerate(items):
-        size = size_of(item)
+    for stop, size in enumerate(sizes):
         if total + size > BYTES and stop > start:
             yield items[start:stop]
             start, total = stop, 0

@@ -212,7 +212,7 @@ class IdentityMap:
             for id_, found in self._others.items()
             if (alive := [i for i in found if i() is not None])
         }
-        self._room = max(_ROOM, len(self._by_object))
+        self._room = max(_ROOM, 2 * len(self._by_object))
 
     @staticmethod
     def _tell(obj: Any, kind: Kind, id_: str) -> None:

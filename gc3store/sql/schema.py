@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from operator import itemgetter
@@ -198,17 +198,17 @@ class Sparse:
                 return text, rest(row)
         return self.full, row
 
-    def parts(self, rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[str, list[tuple[Any, ...]]]]:
-        """Return the statements that write rows, each with the values that it takes."""
-        parts: dict[str, list[tuple[Any, ...]]] = {}
-        fit = self.fit
-        for row in rows:
-            text, values = fit(row)
-            if text in parts:
-                parts[text].append(values)
-            else:
-                parts[text] = [values]
-        return parts.items()
+    def parts(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, Sequence[tuple[Any, ...]]]]:
+        """Yield the statements that write rows, each with the values that it takes."""
+        for absent, none, text, rest in self._variants:
+            fitting = [rest(row) for row in rows if absent(row) == none]
+            if fitting:
+                yield text, fitting
+                if len(fitting) == len(rows):
+                    return
+                rows = [row for row in rows if absent(row) != none]
+        if rows:
+            yield self.full, rows
 
 
 class Statements:
