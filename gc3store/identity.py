@@ -329,6 +329,8 @@ class IdentityMap:
 
     def begin(self) -> None:
         """Start to note how to undo changes."""
+        if self._undo:
+            self.rollback()  # which an interrupt has kept from beginning
         self._undo = []
 
     def commit(self) -> None:
@@ -336,10 +338,19 @@ class IdentityMap:
         self._undo = None
 
     def rollback(self) -> None:
-        """Undo the changes since `begin`."""
-        undo, self._undo = self._undo, None
-        for function, *args in reversed(undo or []):
-            function(*args)
+        """Undo the changes since `begin`; all of them, also if an interrupt comes in between."""
+        undo, interrupted = self._undo or [], None
+        while undo:
+            try:
+                while undo:
+                    function, *args = undo[-1]
+                    function(*args)  # done twice, it does what it does once
+                    undo.pop()
+            except KeyboardInterrupt as error:
+                interrupted = error
+        self._undo = None
+        if interrupted is not None:
+            raise interrupted
 
     def _unbind(
         self, identity: Identity, before: Identity | None, live: Identity | None, told: _Told | None

@@ -429,6 +429,9 @@ class Primitives(CheckedCalls, Store):
     def _rollback(self) -> None:
         """Undo a step."""
 
+    def _abandon(self, error: BaseException) -> None:
+        """Undo all of a step that goes on, where it is one, and let nothing more be done in it."""
+
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Read in a state that no other process changes meanwhile, where there is such a thing."""

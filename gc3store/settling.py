@@ -17,18 +17,21 @@ class Settling(Recording):
 
     def _write_and_settle(self, drafts: builtins.list[Draft], settled: builtins.list[Draft]) -> None:
         """Write records as one step, and tell the objects of `settled` which they are."""
-        kept = self._kept
+        kept, written = self._kept, False
         try:
             if self._depth:
                 self._write(drafts)
+                written = True
             else:
                 self._begin()
                 self._write(drafts)
                 self._commit()
             self._settle(settled)
-        except BaseException:
+        except BaseException as error:
             if not self._depth:
                 self._rollback()
+            elif written:  # objects would not know that they are stored
+                self._abandon(error)
             if self._kept != kept:  # an interrupt came between the last record and the last object told
                 self._settle(settled)
             else:

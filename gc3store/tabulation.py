@@ -163,7 +163,11 @@ def texts(values: Sequence[Any], make: Callable[[Any, Any], _T]) -> _T:
             return make(values, "str")
         import pyarrow as pa
 
+        try:
+            array = pa.array(values, type=pa.large_string())
+        except pa.ArrowException:  # not all of them are texts
+            return make(values, "str")
         # As pandas does, which takes three times as long for looking at each text beforehand.
-        return make(pd.array(pa.array(values, type=pa.large_string()), dtype="str"), "str")
+        return make(pd.array(array, dtype="str"), "str")
     except UnicodeEncodeError:  # lone surrogates, as in texts of Python 2: Arrow keeps none
         return make(values, pd.StringDtype("python", na_value=float("nan")))

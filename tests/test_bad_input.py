@@ -224,6 +224,15 @@ class TestFullDisk:
                 id_ = store.save(after)
             assert store.list() == [kept, id_]
 
+    def test_who_wrote_it_is_known_also_where_the_first_try_failed(self, tmp_path):
+        with mounted(tmp_path / "disk", "size=2m") as disk, place_in(disk, "sqlite").open() as store:
+            with store.transaction():
+                with pytest.raises(StoreFullError):
+                    store.save(Node("large", Node(os.urandom(5_000_000))))
+                id_ = store.save(Point(1, 2))
+            assert store.describe(id_).origin["python"]
+            assert store.describe(store.save(Point(3))).origin["python"]
+
     @pytest.mark.parametrize("kind", ["directory", "sqlite"])
     def test_what_was_stored_is_intact_and_work_goes_on(self, tmp_path, kind):
         with mounted(tmp_path / "disk", "size=2m") as disk:

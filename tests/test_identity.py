@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gc3store import ConflictError, ObjectNotFoundError, Persistable, make_store
+from gc3store.errors import StoreUnavailableError
 from gc3store.graph import reaching
 from gc3store.identity import IdentityMap, kind_of
 from gc3store.testing import Node, Point, in_fresh_process
@@ -528,6 +529,10 @@ class TestFreshness:
                 assert pickle.dumps((node.value, len(node.links), hasattr(node, "extra"))) == expected
 
 
+def interrupt(*_args, **_kwargs):
+    raise KeyboardInterrupt
+
+
 class TestTransactions:
     def test_identities_after_a_transaction_that_was_given_up(self, store):
         existing = Node("old")
@@ -610,6 +615,58 @@ class TestTransactions:
         assert sorted(other.list()) == sorted([id_, unchanged.persistent_id, kept])
         assert other.find("refused") == []
         assert not hasattr(changed.links[0], "persistent_id")
+
+    def test_an_interrupt_while_it_is_undone_keeps_nothing_from_being_undone(self, store, monkeypatch):
+        if not store.atomic_batches:
+            pytest.skip("what a directory has written stays written")
+        kept = Node("kept")
+        id_ = store.save(kept)
+        nodes = [Node(number) for number in range(4)]
+        unbind, interrupts = store._identities._unbind, iter([True])
+
+        def interrupted(*args):
+            if next(interrupts, False):
+                raise KeyboardInterrupt
+            unbind(*args)
+
+        monkeypatch.setattr(store._identities, "_unbind", interrupted)
+        with pytest.raises(KeyboardInterrupt), store.transaction():
+            store.save_many(nodes)
+            raise ValueError("given up")
+        assert not any(hasattr(node, "persistent_id") for node in nodes)
+        assert store.list() == [id_]
+        assert [store.load(i).value for i in store.save_many(nodes)] == [0, 1, 2, 3]
+
+    def test_an_interrupt_of_a_part_undoes_the_whole(self, store, monkeypatch):
+        if not store.atomic_batches:
+            pytest.skip("what a directory has written stays written")
+        id_ = store.save(Node("kept"))
+        for name in ("_insert_records", "_settle"):  # between the two rows of a record; behind both
+            first, second = Node(1), Node(2)
+            undone = pytest.raises(StoreUnavailableError, match=r"undone this transaction.*KeyboardInterrupt")
+            with undone, store.transaction():
+                store.save(first)
+                with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                    patch.setattr(store, name, interrupt)
+                    store.save(second)
+                with pytest.raises(StoreUnavailableError, match="undone this transaction"):
+                    store.save(second)
+            assert store.list() == [id_]
+            assert not any(hasattr(node, "persistent_id") for node in (first, second))
+
+    def test_reading_goes_on_after_an_interrupt_kept_a_step_from_ending(self, store, monkeypatch):
+        if not store.atomic_batches:
+            pytest.skip("what a directory has written stays written")
+        id_ = store.save(Node("kept"))
+        rollback = store._rollback
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(store, "_rollback", interrupt)
+            with store.transaction():
+                store.save(Node("gone"))
+                store._run(lambda connection: connection.execute("SELECT * FROM nonsense"))
+        assert store._rollback == rollback
+        assert (store.list(), store.load(id_).value) == ([id_], "kept")
+        assert store.load(store.save(Node("next"))).value == "next"
 
     def test_nested_transactions_are_one(self, store):
         with store.transaction():

@@ -396,6 +396,28 @@ class Failing(Persistable, Exception):
     pass
 
 
+class Argument(Persistable):
+    def __new__(cls, x):
+        made = super().__new__(cls)
+        made.x = x
+        return made
+
+    def __init__(self, x):
+        pass
+
+
+class Undecided:
+    def __getstate__(self):
+        return self.value
+
+    def __setstate__(self, value):
+        self.value = value
+
+
+class UndecidedRecord(Undecided, Persistable):
+    pass
+
+
 KINDS = (Attributes, Derived, Slotted, Listing, Stateful, Argued, Reduced, Failing)
 
 
@@ -439,6 +461,29 @@ class TestReducingPersistables:
         monkeypatch.setattr(Attributes, name, methods[name], raising=False)
         assert store.save(obj) == id_
         assert store.load(id_, fresh=True).x == "another"
+
+    def test_arguments_that_it_has_later(self, store, monkeypatch):
+        with pytest.warns(UnloadableWarning, match="arguments"):
+            store.save(Argument(5))
+        monkeypatch.setattr(Argument, "__getnewargs__", lambda self: (self.x,), raising=False)
+        assert store.load(store.save(Argument(6)), fresh=True).x == 6
+
+    def test_an_object_that_says_so_itself(self, store):
+        obj = Attributes()
+        obj.x = 1
+        obj.__getstate__ = lambda: {"x": "another"}
+        assert store.load(store.save(obj), fresh=True).x == "another"
+
+    @pytest.mark.parametrize("base", [object, Persistable])
+    def test_a_state_that_is_neither_true_nor_false(self, store, base):
+        numpy = pytest.importorskip("numpy")
+        obj = {object: Undecided, Persistable: UndecidedRecord}[base]()
+        ids = set()
+        for value in (numpy.arange(3.0), numpy.arange(4.0), numpy.zeros(0), numpy.arange(4.0)):
+            obj.value = value
+            ids.add(store.save(obj))
+            assert list(store.load(obj.persistent_id, fresh=True).value) == list(value)
+        assert len(ids) == 1
 
     def test_without_what_the_library_put_there(self, store):
         obj = Attributes()

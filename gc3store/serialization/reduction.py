@@ -105,6 +105,7 @@ def without_ids(state: Any) -> Any:
 
 _OBJECT: Any = object
 _ERROR: Any = BaseException
+_DICT = vars(Persistable)["__dict__"]
 
 
 def _reduce(obj: Any) -> Any:
@@ -123,7 +124,7 @@ def reduce_tagged(obj: Any) -> Any:
 def _state_without_ids(obj: Any, given: Any) -> Any:
     """Return the state that an object has, as it was before it was given an ID."""
     state = without_ids(given)
-    if state and not isinstance(state, tuple):
+    if not (state == {} if type(state) is dict else isinstance(state, tuple)):
         return state
     cls: Any = type(obj)
     is_error = issubclass(cls, BaseException) and cls.__reduce__ is _ERROR.__reduce__
@@ -133,7 +134,7 @@ def _state_without_ids(obj: Any, given: Any) -> Any:
     # exception does so as long as nobody has looked for attributes.
     if state is not given and isinstance(state, tuple):
         return (state[0] or None, *state[1:])
-    return None if type(state) is dict and not state else state
+    return None if type(state) is dict else state
 
 
 def leaf_reducer(cls: type) -> Callable[[Any], tuple[Any, ...]]:
@@ -145,8 +146,11 @@ def leaf_reducer(cls: type) -> Callable[[Any], tuple[Any, ...]]:
         and cls.__itemsize__ == 0
         and not copyreg._slotnames(cls)  # type: ignore[attr-defined]
         and not issubclass(cls, (list, dict))
-        and not any(hasattr(cls, name) for name in ("__getnewargs__", "__getnewargs_ex__"))
         and cls not in copyreg.dispatch_table
+        and inherits(cls, "__getattribute__", object)
+        and all(
+            isinstance(vars(base).get("__dict__", _DICT), types.GetSetDescriptorType) for base in cls.__mro__
+        )
     )
     return _reduce_to_attributes if simple else _reduce_leaf
 
@@ -157,15 +161,16 @@ def _says_nothing(cls: Any) -> bool:
         cls.__reduce_ex__ is _OBJECT.__reduce_ex__
         and cls.__reduce__ is _OBJECT.__reduce__
         and cls.__getstate__ is _OBJECT.__getstate__
+        and not hasattr(cls, "__getnewargs_ex__")
+        and not hasattr(cls, "__getnewargs__")
     )
 
 
 def _reduce_to_attributes(obj: Any) -> tuple[Any, ...]:
     # What `_reduce_leaf` returns where there is nothing but attributes, in a third of the time.
-    cls = type(obj)
-    if not _says_nothing(cls):  # any more
+    cls, state = type(obj), obj.__dict__
+    if not _says_nothing(cls) or "__getstate__" in state or "__reduce_ex__" in state:  # by now
         return _reduce_leaf(obj)
-    state = obj.__dict__
     if IDENTITY in state or "persistent_id" in state:
         state = without_ids(state)
     return copyreg.__newobj__, (cls,), state or None  # type: ignore[attr-defined]

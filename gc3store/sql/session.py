@@ -209,7 +209,9 @@ class SessionStore(RecordStore):
         if session.begun and not session.kind:
             session.close()
         if session.failed is not None:
-            raise self._undone_by(session.failed)
+            if self._depth:
+                raise self._undone_by(session.failed)
+            session.kind, session.failed = "", None  # an interrupt kept the step from ending
         while True:
             connection = session.connection
             if connection is None:
@@ -239,9 +241,7 @@ class SessionStore(RecordStore):
                 first = not session.kind or not session.used
                 if not lost and not collision:
                     translated = self._translate(error)
-                    if session.kind == "step":  # what there is of this piece of work must not stay
-                        self._give_up(session, lost=False)
-                        session.failed = None if first else translated
+                    self._abandon(translated)
                     raise translated from self._backend.fit_to_show(error)
                 self._give_up(session, lost=lost)
                 if not first:
@@ -253,6 +253,24 @@ class SessionStore(RecordStore):
                     raise self._translate(error) from self._backend.fit_to_show(error)
                 if collision:
                     time.sleep(random.uniform(0, 0.01 * repeats))
+            except StoreError:
+                raise  # before anything was written
+            except BaseException as error:
+                self._abandon(error)
+                raise
+
+    def _abandon(self, error: BaseException) -> None:
+        session = self._session()
+        if session.kind != "step" or not session.begun:
+            return
+        first = not session.used
+        # What was interrupted may have left the connection in any state.
+        self._give_up(session, lost=not isinstance(error, Exception))
+        if not first:
+            session.failed = error if isinstance(error, StoreError) else self._cut_short(error)
+
+    def _cut_short(self, error: BaseException) -> StoreError:
+        return StoreUnavailableError(f"{type(error).__name__}: {error}".rstrip(": ") + ".")
 
     def _is_outdated(self, session: Session) -> bool:
         # What a snapshot has shown stays so; at its beginning, it shows what is there then.
@@ -348,6 +366,8 @@ class SessionStore(RecordStore):
             except self._backend.error:
                 lost = True
         session.begun = session.used = False
+        if session.kind == "step":
+            self._undone()
         if lost:
             session.close()
 
@@ -393,7 +413,7 @@ class SessionStore(RecordStore):
     def _begin(self) -> None:
         session = self._session()
         if session.kind or session.begun:  # an interrupt kept a step from ending
-            session.kind = ""
+            session.kind, session.failed = "", None
             session.close()
         self._backend.writes = True
         if session.looking:

@@ -83,7 +83,7 @@ class SqlWriting(SessionStore):
         if self._backend.locks_rows:
             # By itself: within the step, everybody else who wants to note the same would
             # have to wait for the end of it.
-            digest = current_environment()
+            digest = current_environment(self)
             if digest not in self._environments:
                 self._run(lambda connection: self._ensure_environment(connection, digest))
                 self._committed()
