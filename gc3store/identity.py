@@ -95,6 +95,7 @@ class IdentityMap:
         #: Functions with the arguments that undo a change. None of these keeps an object alive that
         #: can be referred to weakly: a long transaction must not pile up all that passed through it.
         self._undo: list[tuple[Any, ...]] | None = None
+        self._undoing: list[tuple[Any, ...]] = []  # what is left of them, last first
         #: Counts what was noted: as long as it stays the same, all is as it was.
         self.changes = 0
         self._room = _ROOM  # for how many more before it is swept
@@ -329,8 +330,8 @@ class IdentityMap:
 
     def begin(self) -> None:
         """Start to note how to undo changes."""
-        if self._undo:
-            self.rollback()  # which an interrupt has kept from beginning
+        if self._undoing:
+            self.rollback()  # which an interrupt has kept from ending
         self._undo = []
 
     def commit(self) -> None:
@@ -339,16 +340,17 @@ class IdentityMap:
 
     def rollback(self) -> None:
         """Undo the changes since `begin`; all of them, also if an interrupt comes in between."""
-        undo, interrupted = self._undo or [], None
-        while undo:
+        if self._undo:
+            self._undoing = self._undo
+        self._undo = interrupted = None
+        while self._undoing:
             try:
-                while undo:
-                    function, *args = undo[-1]
+                while self._undoing:
+                    function, *args = self._undoing[-1]
                     function(*args)  # done twice, it does what it does once
-                    undo.pop()
+                    self._undoing.pop()
             except KeyboardInterrupt as error:
                 interrupted = error
-        self._undo = None
         if interrupted is not None:
             raise interrupted
 
