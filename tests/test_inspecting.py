@@ -365,14 +365,14 @@ def test_texts_with_lone_surrogates_are_kept(store, model, monkeypatch):
         assert list(table.loc[ids, "label"]) == [odd, "plain"]
         assert table["label"].dtype == "str"
 
-    def refused(dtype):
+    def refused(values, dtype):
         if isinstance(dtype, str):
             odd.encode()
-        return pd.Series([odd, None], dtype=dtype)
+        return pd.Series(values, dtype=dtype)
 
     from gc3store.tabulation import texts
 
-    assert texts(refused).isna().tolist() == [False, True]
+    assert texts([odd, None], refused).isna().tolist() == [False, True]
 
 
 def test_columns_that_nobody_has(store, model):

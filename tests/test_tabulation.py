@@ -19,6 +19,7 @@ from gc3store.cellvalues import UNKNOWN, Found, decoded, encoded
 from gc3store.errors import OptionError, StoreWarning
 from gc3store.inspection.values import Dict, List, Tuple
 from gc3store.paths import MISSING
+from gc3store.tabulation import texts
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 
@@ -376,3 +377,10 @@ def test_columns_that_are_no_texts(tmp_path, columns):
         store.save({"energy": 1})
         with pytest.raises(OptionError, match="list of names and paths"):
             store.table(columns=columns)
+
+
+@pytest.mark.parametrize("values", [["a", 1], ["a", math.nan], [b"a", "b"], ["a", None], []])
+def test_texts_of_a_catalogue_that_are_none(values):
+    """What a store of somebody else's has in its catalogue is shown as pandas shows it."""
+    made = texts(values, lambda found, dtype: pd.Series(found, dtype=dtype))
+    assert made.equals(pd.Series(values, dtype="str"))
