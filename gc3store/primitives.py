@@ -106,11 +106,7 @@ class Draft:
     def __init__(self, obj: Any, identity: Identity | None) -> None:
         self.obj = obj
         self.kind = kind_of(type(obj))
-        self.identity = identity
-        self.id: str | None = None
-        self.expected: int | None = None
-        if identity is not None:
-            self.id, self.expected = identity.id, identity.revision
+        self.identify(identity)
         self.prefix = ""
         self.revision = 1
         self.encoded: Encoded = None  # type: ignore[assignment]
@@ -121,8 +117,8 @@ class Draft:
     def identify(self, identity: Identity | None) -> None:
         """Say which record the object is, in the revision that it has now."""
         self.identity = identity
-        self.id = identity.id if identity is not None else None
-        self.expected = identity.revision if identity is not None else None
+        self.id: str | None = identity.id if identity is not None else None
+        self.expected: int | None = identity.revision if identity is not None else None
 
     def reference_ids(self) -> tuple[str, ...]:
         """Return the IDs that the record refers to, once all have one."""
@@ -258,6 +254,7 @@ class Primitives(CheckedCalls, Store):
 
         An error of the database itself (no space left, a broken connection) undoes all of it, also
         where it is caught within the context: whatever else is tried there fails, and so does the end.
+        Only if nothing was done before is there nothing to undo, and the transaction goes on.
         """
         with self._lock:
             self._check_writable()

@@ -21,8 +21,8 @@ from gc3store.serialization.reduction import (
     PROTOCOL,
     for_shells,
     is_persistable,
-    leaf_reducer,
     plain_reduce,
+    reduce_leaf,
     reduce_tagged,
 )
 
@@ -271,11 +271,11 @@ class Encoder:
         return reducer
 
     def _persistable_reducer(self, cls: type, *, refers: bool) -> Callable[[Any], Any]:
-        leaf, check = leaf_reducer(cls), check_for(cls)
+        check = check_for(cls)
 
         def reduce(obj: Any) -> Any:
             if obj is self._root:
-                reduced = leaf(obj)
+                reduced = reduce_leaf(obj)
                 if check is not None:
                     reduced = self._checked(obj, reduced, check)
                 return for_shells(reduced) if refers else reduced
@@ -337,9 +337,8 @@ class Encoder:
     def _refresh(self) -> None:
         self._generation, self._registered = reduction.generation, len(copyreg.dispatch_table)
         self._dispatch = _Dispatch(self)
-        self._unreferring: set[type] = (
-            set()
-        )  # Persistables' classes none of whose instances refers to others yet
+        #: Persistables' classes none of whose instances refers to others yet.
+        self._unreferring: set[type] = set()
         self._referring: dict[type, Callable[[Any], Any]] = {}
         self._renew()
 

@@ -6,7 +6,6 @@ import copyreg
 import sys
 import types
 import weakref
-from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
 
@@ -19,9 +18,9 @@ __all__ = [
     "for_shells",
     "inherits",
     "is_persistable",
-    "leaf_reducer",
     "may_have_ids",
     "plain_reduce",
+    "reduce_leaf",
     "reduce_tagged",
     "tag_class",
     "without_ids",
@@ -105,7 +104,6 @@ def without_ids(state: Any) -> Any:
 
 _OBJECT: Any = object
 _ERROR: Any = BaseException
-_DICT = vars(Persistable)["__dict__"]
 
 
 def _reduce(obj: Any) -> Any:
@@ -137,46 +135,17 @@ def _state_without_ids(obj: Any, given: Any) -> Any:
     return None if type(state) is dict else state
 
 
-def leaf_reducer(cls: type) -> Callable[[Any], tuple[Any, ...]]:
-    """Return how instances of a Persistable's class, as they refer to no other, are written at the root."""
-    simple = (
-        issubclass(cls, Persistable)
-        and _says_nothing(cls)
-        and cls.__basicsize__ == Persistable.__basicsize__
-        and cls.__itemsize__ == 0
-        and not copyreg._slotnames(cls)  # type: ignore[attr-defined]
-        and not issubclass(cls, (list, dict))
-        and cls not in copyreg.dispatch_table
-        and inherits(cls, "__getattribute__", object)
-        and all(
-            isinstance(vars(base).get("__dict__", _DICT), types.GetSetDescriptorType) for base in cls.__mro__
-        )
-    )
-    return _reduce_to_attributes if simple else _reduce_leaf
-
-
 def _says_nothing(cls: Any) -> bool:
     """Whether a class leaves it to `object` how its instances are reduced."""
     return (
         cls.__reduce_ex__ is _OBJECT.__reduce_ex__
         and cls.__reduce__ is _OBJECT.__reduce__
         and cls.__getstate__ is _OBJECT.__getstate__
-        and not hasattr(cls, "__getnewargs_ex__")
-        and not hasattr(cls, "__getnewargs__")
     )
 
 
-def _reduce_to_attributes(obj: Any) -> tuple[Any, ...]:
-    # What `_reduce_leaf` returns where there is nothing but attributes, in a third of the time.
-    cls, state = type(obj), obj.__dict__
-    if not _says_nothing(cls) or "__getstate__" in state or "__reduce_ex__" in state:  # by now
-        return _reduce_leaf(obj)
-    if IDENTITY in state or "persistent_id" in state:
-        state = without_ids(state)
-    return copyreg.__newobj__, (cls,), state or None  # type: ignore[attr-defined]
-
-
-def _reduce_leaf(obj: Any) -> tuple[Any, ...]:
+def reduce_leaf(obj: Any) -> tuple[Any, ...]:
+    """Return how a Persistable that refers to no other is written at the root of its payload."""
     reducer = copyreg.dispatch_table.get(type(obj))
     reduced: Any = obj.__reduce_ex__(PROTOCOL) if reducer is None else reducer(obj)
     if isinstance(reduced, str):

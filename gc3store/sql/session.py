@@ -37,16 +37,17 @@ T = TypeVar("T")
 #: How long a server that was there before is waited for, in seconds; less if the
 #: store's timeout is shorter.
 RECONNECT = 10.0
-_fetchall = methodcaller("fetchall")
-#: Takes the only row of a cursor, `None` if there is none.
-fetchone = methodcaller("fetchone")
-
 #: Rows that are taken from a cursor at a time.
 PART = 1000
 #: More rows than any statement finds.
 ALL = 2**31 - 1
 #: How often a step that others got in the way of is repeated.
 REPEATS = 20
+
+
+_fetchall = methodcaller("fetchall")
+#: Takes the only row of a cursor, `None` if there is none.
+fetchone = methodcaller("fetchone")
 
 
 class GarbledError(StoreUnavailableError):
@@ -267,10 +268,9 @@ class SessionStore(RecordStore):
         # What was interrupted may have left the connection in any state.
         self._give_up(session, lost=not isinstance(error, Exception))
         if not first:
-            session.failed = error if isinstance(error, StoreError) else self._cut_short(error)
-
-    def _cut_short(self, error: BaseException) -> StoreError:
-        return StoreUnavailableError(f"{type(error).__name__}: {error}".rstrip(": ") + ".")
+            if not isinstance(error, StoreError):
+                error = StoreUnavailableError(f"{type(error).__name__}: {error}".rstrip(": ") + ".")
+            session.failed = error
 
     def _is_outdated(self, session: Session) -> bool:
         # What a snapshot has shown stays so; at its beginning, it shows what is there then.
