@@ -126,10 +126,6 @@ def measured(way, kind, path):
     import pandas as pd  # noqa: F401
     import sqlalchemy  # noqa: F401
 
-    import gc3store.probing
-    import gc3store.sql
-    import gc3store.tabulation  # noqa: F401
-
     print(json.dumps(time.process_time()), flush=True)
     sys.stdin.readline()  # now the high-water mark is reset
     count = globals()[way](kind, path)

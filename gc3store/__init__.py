@@ -17,14 +17,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gc3store import errors
+from gc3store.copying import copy
 from gc3store.errors import *  # noqa: F403
 from gc3store.filesystem import FilesystemStore
 from gc3store.persistable import Persistable
 from gc3store.record import Query, Record
 from gc3store.registry import make_store, register
-from gc3store.renaming import rename
 from gc3store.store import Store
-from gc3store.transfer import copy
+from gc3store.support.renaming import rename
 
 if TYPE_CHECKING:
     from gc3store.sql import SqlStore as SqlStore

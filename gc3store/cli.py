@@ -19,7 +19,8 @@ from itertools import chain
 from typing import Any
 
 import gc3store
-from gc3store.engine import RecordStore
+from gc3store.copying import copy
+from gc3store.engine.record_store import RecordStore
 from gc3store.errors import (
     NotSupportedError,
     ObjectNotFoundError,
@@ -27,11 +28,10 @@ from gc3store.errors import (
     StoreUnavailableError,
     UsageError,
 )
-from gc3store.progress import progress, without_bars
+from gc3store.format import unpack_head
 from gc3store.record import Query, Record, human_size
-from gc3store.recordfile import unpack_head
 from gc3store.registry import make_store
-from gc3store.transfer import copy
+from gc3store.support.progress import progress, without_bars
 
 __all__ = ["main"]
 

@@ -21,11 +21,11 @@ from typing import Any, Final
 
 import cloudpickle
 
-from gc3store.calls import outside
-from gc3store.catalogue import from_microseconds, to_microseconds
+from gc3store.entry import from_microseconds, to_microseconds
 from gc3store.errors import ColumnWarning, InvalidQueryError, OptionError
 from gc3store.paths import MISSING, follow, parse
 from gc3store.record import ALIASES, FIELDS, Record, parse_time
+from gc3store.support.calls import outside
 
 __all__ = ["Column", "Failures", "Function", "UserColumns", "entry_of", "merged", "plain"]
 
@@ -131,7 +131,7 @@ def _text(value: str) -> str:
 
 
 def entry_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as JSON can hold them; `gc3store.catalogue.columns_from_entry` turns them back."""
+    """Return values as JSON can hold them; `gc3store.entry.columns_from_entry` turns them back."""
     return {
         name: [to_microseconds(value)] if isinstance(value, datetime) else value
         for name, value in values.items()

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
-from gc3store.files import file_url
-from gc3store.sqlitefile import is_sqlite_file
+from gc3store.sql.sqlite_file import is_sqlite_file
 from gc3store.store import Store
+from gc3store.support.files import file_url
 
 __all__ = ["known_schemes", "make_store", "register", "schemes"]
 

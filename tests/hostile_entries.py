@@ -54,7 +54,7 @@ def streams(step=1):
 def fill(folder, step):
     """Make the stores; return their addresses, and the names of what is in them, by ID or number."""
     import gc3store
-    from gc3store.serialization import Encoded, Encoder
+    from gc3store.pickling import Encoded, Encoder
 
     found = list(streams(step))
     foreign = folder / "gc3pie"
@@ -211,7 +211,7 @@ def main(folder, step):
     from tqdm.auto import tqdm
 
     import gc3store
-    import gc3store.diagnosis  # what is not imported before something fails
+    import gc3store.pickling.explain  # what is not imported before something fails
 
     warnings.simplefilter("ignore")
     guard = Guard(folder)

@@ -429,7 +429,7 @@ def _inspect(name, stream):
 
 def _columns(stream):
     """Look at a few paths, as a table does."""
-    from gc3store.inspection.templates import LargePartError
+    from gc3store.inspection.machine.templates import LargePartError
 
     for _ in range(2 if len(stream) < 1 << 15 else 1):  # the second time there may be a template
         glance = TEMPLATES.read(stream)
@@ -447,8 +447,8 @@ def main(group, first=0, step=1):
     import resource
     import time
 
-    import gc3store.inspection.display  # noqa: F401 - so that no import is left to do
-    from gc3store.inspection.templates import Templates
+    import gc3store.inspection.text  # noqa: F401 - so that no import is left to do
+    from gc3store.inspection.machine.templates import Templates
     from gc3store.paths import parse
 
     TEMPLATES = Templates()

@@ -7,12 +7,12 @@ import pickle
 from contextlib import contextmanager
 from pathlib import Path
 
-from gc3store.diagnosis import find_culprit
+from gc3store.engine.primitives import corrupt, not_found
 from gc3store.errors import UnpicklableError
-from gc3store.files import unavailable
 from gc3store.ids import check_id, make_id, number_of, prefix_for
-from gc3store.primitives import corrupt, not_found
+from gc3store.pickling.explain import find_culprit
 from gc3store.store import Store
+from gc3store.support.files import unavailable
 
 
 class FourMethods(Store):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gc3store import make_store
 from gc3store.record import Query
-from gc3store.sql import answers
-from gc3store.sql.answers import Answers, numbers_of
+from gc3store.sql import query_cache
+from gc3store.sql.query_cache import Answers, numbers_of
 
 ORDERS = [None, "-number", "name", "-name", "size", "cls"]
 
@@ -123,7 +123,7 @@ def test_values_that_are_equal_and_mean_something_else_are_kept_apart(tmp_path):
 
 
 def test_what_takes_up_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatch):
-    monkeypatch.setattr(answers, "_ROOM", 20_000)
+    monkeypatch.setattr(query_cache, "_ROOM", 20_000)
     kept = Answers(1)
     asked = []
 
@@ -144,7 +144,7 @@ def test_what_takes_up_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatc
 
 
 def test_an_order_of_too_many_is_not_kept(monkeypatch):
-    monkeypatch.setattr(answers, "_LONGEST", 10)
+    monkeypatch.setattr(query_cache, "_LONGEST", 10)
     assert numbers_of((i,) for i in range(10)) == array("q", range(10))
     assert numbers_of((i,) for i in range(11)) is None
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gc3store import LoadError, StoreError, make_store, recordfile
+from gc3store import LoadError, StoreError, make_store
+from gc3store import format as record_format
+from gc3store.copying import copy
 from gc3store.ids import is_id, number_of
-from gc3store.serialization import Encoded, Encoder
+from gc3store.pickling import Encoded, Encoder
 from gc3store.testing import Node
-from gc3store.transfer import copy
 
 from .servers import KINDS, connect, database
 
@@ -125,11 +126,11 @@ IN_ROWS_OF_SQLITE = ["x", b"\xff", 1.5, *IN_ROWS]
 def damage_file(folder, id_, references):
     path = next(Path(folder).glob(f"{id_}.*"))
     data = path.read_bytes()
-    head = recordfile.unpack_head(data)
+    head = record_format.unpack_head(data)
     fields = head._asdict()
     payload = data[fields.pop("end") :]
     fields.pop("json")
-    path.write_bytes(recordfile.pack_head({**head.entry(), "references": references}, **fields) + payload)
+    path.write_bytes(record_format.pack_head({**head.entry(), "references": references}, **fields) + payload)
 
 
 def damage_row(store, id_, target):

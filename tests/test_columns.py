@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gc3store import copy, make_store
-from gc3store.catalogue import from_microseconds
 from gc3store.cli import main
 from gc3store.columns import plain
+from gc3store.entry import from_microseconds
 from gc3store.errors import ColumnWarning, NotSupportedError, OptionError, ReadOnlyError
 from gc3store.record import Condition, Query
 from gc3store.testing import FreshProcess, Node
@@ -239,7 +239,7 @@ def test_a_process_that_knows_no_columns_leaves_no_stale_ones(place):
 
 
 def test_filling_is_interrupted_and_goes_on(place, monkeypatch):
-    from gc3store import filling
+    from gc3store.engine import backfill as filling
 
     monkeypatch.setattr(filling, "_RECORDS", 10)
     with place.open(durable=False) as store:
@@ -291,7 +291,7 @@ def test_filling_needs_the_memory_of_one_object(place):
 
 
 def test_a_progress_bar_shows_how_far_it_is(place, monkeypatch, capsys):
-    from gc3store import progress
+    from gc3store.support import progress
 
     monkeypatch.setattr(progress, "DELAY", 0)
     with place.open(durable=False) as store:

@@ -7,7 +7,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from gc3store import CorruptRecordError, make_store, recordfile
+from gc3store import CorruptRecordError, make_store
+from gc3store import format as record_format
 from tests.conftest import Place
 from tests.servers import KINDS, database
 
@@ -82,8 +83,8 @@ def test_in_a_file(place, filled, field, value):
     odd, good = filled
     file = place.path / f"{odd}.gc3"
     data = file.read_bytes()
-    head = recordfile.unpack_head(data)
-    changed = recordfile.pack_head(
+    head = record_format.unpack_head(data)
+    changed = record_format.pack_head(
         {**head.entry(), field: value},
         **{name: getattr(head, name) for name in head._fields if name not in ("json", "end")},
     )

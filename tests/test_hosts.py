@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gc3store import ConflictError, StoreWarning, make_store
-from gc3store.files import is_abandoned, process_token
 from gc3store.ids import number_of
 from gc3store.sql import sqlite
+from gc3store.support.files import is_abandoned, process_token
 from gc3store.testing import FreshProcess
 
 SAVING = """
@@ -80,7 +80,7 @@ def test_hosts_save_at_once(hosts, place, names):
         assert [store.load(id_) for id_ in ids] == [[name, n] for n in range(60)]
 
 
-TOKEN = "from gc3store.files import process_token; print(process_token())"
+TOKEN = "from gc3store.support.files import process_token; print(process_token())"
 
 
 def test_a_file_being_written_elsewhere_is_not_taken_for_a_left_one(hosts, tmp_path):

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gc3store import ConflictError, ObjectNotFoundError, Persistable, make_store
+from gc3store.engine.identity import IdentityMap, kind_of
 from gc3store.errors import StoreUnavailableError
-from gc3store.graph import reaching
-from gc3store.identity import IdentityMap, kind_of
+from gc3store.support.graph import reaching
 from gc3store.testing import Node, Point, in_fresh_process
 
 from .conftest import place_in

@@ -201,7 +201,7 @@ def test_placeholders_carry_and_keep_everything(store, model):
         found.runs[0].energy = 2.5
         other.save(found)
         names = {entry.module for entry in other.imports(id_)}
-        assert "gc3store.placeholder" not in names
+        assert "gc3store.pickling.placeholders" not in names
         assert "gone_model" in names
     sys.modules["gone_model"] = saved
     with again(store) as other:
@@ -370,7 +370,7 @@ def test_texts_with_lone_surrogates_are_kept(store, model, monkeypatch):
             odd.encode()
         return pd.Series(values, dtype=dtype)
 
-    from gc3store.tabulation import texts
+    from gc3store.tables.attributes import texts
 
     assert texts([odd, None], refused).isna().tolist() == [False, True]
 

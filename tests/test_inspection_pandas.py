@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from gc3store.inspection import Column, Frame, Index, differences, html, read, same, text
-from gc3store.inspection.periods import period_text
+from gc3store.inspection.types.periods import period_text
 
 try:
     import pyarrow as pa

@@ -35,13 +35,13 @@ def known(objects):
 #: In which modules, and at every how manieth line there. Where steps begin and end each line is tried;
 #: the other stride is a prime, so that no loop is met at the same lines only.
 STEPS = (
-    "gc3store.primitives",
-    "gc3store.engine",
-    "gc3store.settling",
-    "gc3store.identity",
+    "gc3store.engine.primitives",
+    "gc3store.engine.record_store",
+    "gc3store.engine.settling",
+    "gc3store.engine.identity",
     "gc3store.sql.session",
     "gc3store.filesystem.writing",
-    "gc3store.files",
+    "gc3store.support.files",
 )
 EVERYWHERE = ("gc3store.",)
 

@@ -15,8 +15,9 @@ import time
 import numpy as np
 import pytest
 
-from gc3store import ObjectNotFoundError, StoreUnavailableError, make_store, sqlitefile
+from gc3store import ObjectNotFoundError, StoreUnavailableError, make_store
 from gc3store.ids import number_of
+from gc3store.sql import sqlite_file
 from gc3store.testing import FreshProcess, Node, in_fresh_process
 
 LOOKS = {
@@ -172,7 +173,7 @@ class _Trouble:
 
 @contextlib.contextmanager
 def _counted():
-    from gc3store.primitives import ReplacedError
+    from gc3store.engine.primitives import ReplacedError
 
     trouble = _Trouble()
     try:
@@ -254,34 +255,34 @@ def _list(url):
 
 
 def test_files_are_closed_when_that_takes_no_lock_away(path, tmp_path):
-    assert sqlitefile.uses_wal(str(path))
-    assert not sqlitefile._open
+    assert sqlite_file.uses_wal(str(path))
+    assert not sqlite_file._open
     with make_store(f"sqlite:///{path}") as store:
         store.save("in use")
-        assert sqlitefile.uses_wal(str(path))
-        assert len(sqlitefile._open) == 1
-        assert sqlitefile.uses_wal(str(path))
-        assert len(sqlitefile._open) == 1
+        assert sqlite_file.uses_wal(str(path))
+        assert len(sqlite_file._open) == 1
+        assert sqlite_file.uses_wal(str(path))
+        assert len(sqlite_file._open) == 1
     other = tmp_path / "other"
     other.write_bytes(b"SQLite format 3\0\x10\0\1\1")
-    assert sqlitefile.is_sqlite_file(str(other))
-    assert not sqlitefile.uses_wal(str(other))
-    assert not sqlitefile.is_sqlite_file(str(tmp_path))
-    assert not sqlitefile.is_sqlite_file(str(tmp_path / "missing"))
-    assert not sqlitefile._open
+    assert sqlite_file.is_sqlite_file(str(other))
+    assert not sqlite_file.uses_wal(str(other))
+    assert not sqlite_file.is_sqlite_file(str(tmp_path))
+    assert not sqlite_file.is_sqlite_file(str(tmp_path / "missing"))
+    assert not sqlite_file._open
 
 
 def test_not_more_than_a_hundred_files_are_kept_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlitefile, "_has_locks", lambda: True)
+    monkeypatch.setattr(sqlite_file, "_has_locks", lambda: True)
     for i in range(130):
         file = tmp_path / f"{i}.db"
         file.write_bytes(b"SQLite format 3\0\x10\0\2\2")
-        assert sqlitefile.uses_wal(str(file))
-    assert len(sqlitefile._open) == 100
+        assert sqlite_file.uses_wal(str(file))
+    assert len(sqlite_file._open) == 100
     monkeypatch.undo()
-    assert not sqlitefile.uses_wal(str(tmp_path / "missing"))
-    assert sqlitefile.uses_wal(str(file))
-    assert not sqlitefile._open
+    assert not sqlite_file.uses_wal(str(tmp_path / "missing"))
+    assert sqlite_file.uses_wal(str(file))
+    assert not sqlite_file._open
 
 
 def test_an_undo_puts_back_what_was_there_last(path):

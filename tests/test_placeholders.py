@@ -266,7 +266,7 @@ def test_a_change_is_written_or_refused(kind, url, model):
         assert store.save(found) == id_
         assert store.load(id_, missing="placeholder").note == "new"
         assert store.describe(id_).revision == 2
-        assert "gc3store.placeholder" not in {entry.module for entry in store.imports(id_)}
+        assert "gc3store.pickling.placeholders" not in {entry.module for entry in store.imports(id_)}
     with make_store(url) as store:
         found = store.load(id_)
         if kind.startswith("the state"):
@@ -333,7 +333,10 @@ CONTAINERS = {
     "no ascii": lambda m: [m.Größe, m.Größe()],
     "records": lambda m: [m.Record(a=1), m.Record(b=m.Plain())],
     "many": lambda m: [m.Plain(**{f"a{i}": [i]}) for i in range(300)],
-    "in the middle": lambda m: [b"gc3store.placeholder", m.Plain(a="in gc3store.placeholder", named="x")],
+    "in the middle": lambda m: [
+        b"gc3store.pickling.placeholders",
+        m.Plain(a="in gc3store.pickling.placeholders", named="x"),
+    ],
 }
 
 
@@ -450,7 +453,7 @@ def test_large_containers_are_written_as_they_were(size, model, tmp_path):
 def test_large_streams_name_the_classes_too(url, model):
     with make_store(url) as store:
         id_ = store.save(model.Plain(texts=[str(i) * 1000 for i in range(4000)]))
-        assert len(payload(store, id_)) > gc3store.serialization.SPOOL
+        assert len(payload(store, id_)) > gc3store.pickling.SPOOL
     with gone(), make_store(url) as store:
         found = store.load(id_, missing="placeholder")
         found.texts[7] = "changed"

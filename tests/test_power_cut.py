@@ -86,8 +86,8 @@ def contents(store):
 
 def leave_out(pattern):
     """Let the file store synchronise nothing any more whose path is like that."""
-    from gc3store import files
-    from gc3store.filesystem import directory, writing
+    from gc3store.filesystem import layout, writing
+    from gc3store.support import files
 
     def unless(function):
         def sync(path):
@@ -99,7 +99,7 @@ def leave_out(pattern):
     for name in ("sync_file", "sync_directory"):
         changed = unless(getattr(files, name))
         setattr(files, name, changed)
-        for module in (directory, writing):
+        for module in (layout, writing):
             if hasattr(module, name):
                 setattr(module, name, changed)
 

@@ -13,7 +13,9 @@ import termios
 
 import pytest
 
-from gc3store import copy, drafting, progress
+from gc3store import copy
+from gc3store.engine import drafting
+from gc3store.support import progress
 from gc3store.testing import Point, in_new_interpreter
 
 from .conftest import place_in
@@ -119,7 +121,8 @@ def test_what_is_short_does_not_even_import_the_bar(place):
 def test_the_command_shows_a_bar_in_a_terminal_only(place):
     with place.open(durable=False) as store:
         store.save_many(Point(i) for i in range(5))
-    code = "import sys; from gc3store import cli, progress; progress.DELAY = 0; sys.exit(cli.main())"
+    code = "import sys; from gc3store import cli; from gc3store.support import progress; "
+    code += "progress.DELAY = 0; sys.exit(cli.main())"
     command = [sys.executable, "-c", code, "verify", place.url]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("5 verified, 0 damaged\n", "")

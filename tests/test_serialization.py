@@ -17,8 +17,8 @@ import pytest
 
 from gc3store import LoadError, Persistable, UnloadableWarning, UnpicklableError, make_store
 from gc3store.persistable import IDENTITY
-from gc3store.serialization import encode, give_back, take_encoder
-from gc3store.serialization.reduction import reduce_leaf
+from gc3store.pickling import encode, give_back, take_encoder
+from gc3store.pickling.reducers import reduce_leaf
 from gc3store.testing import Point, in_fresh_process
 
 from . import samples
@@ -349,7 +349,7 @@ class TestOtherPackages:
 def test_what_is_encoded_has_buffers_of_its_own():
     """An object without buffers does not get those of the next one, nor its references."""
     numpy = pytest.importorskip("numpy")
-    from gc3store.serialization import encode
+    from gc3store.pickling import encode
 
     plain, large, other = [encode(obj) for obj in ({"a": 1}, numpy.arange(100_000), [Point(1, 2)])]
     assert (plain.buffers, plain.targets, other.buffers) == ([], [], [])

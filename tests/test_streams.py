@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from gc3store import Persistable
-from gc3store.batches import BYTES, MOST, Batches
+from gc3store.support.batching import BYTES, MOST, Batches
 from gc3store.testing import Node, Point
 
 LARGE = BYTES + 2**20

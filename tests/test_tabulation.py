@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 import gc3store
-from gc3store import make_store, remembered
-from gc3store.cellvalues import UNKNOWN, Found, decoded, encoded
+from gc3store import make_store
 from gc3store.errors import OptionError, StoreWarning
 from gc3store.inspection.values import Dict, List, Tuple
 from gc3store.paths import MISSING
-from gc3store.tabulation import texts
+from gc3store.tables import value_cache
+from gc3store.tables.attributes import texts
+from gc3store.tables.cell_values import UNKNOWN, Found, decoded, encoded
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 
@@ -284,7 +285,7 @@ def test_memory_takes_a_bounded_space(store, cache, monkeypatch):
         os.utime(file, (1e9, 1e9))
     os.utime(used)
     most = sizes[used] + min(sizes.values()) * 2
-    monkeypatch.setattr(remembered, "MOST", most)
+    monkeypatch.setattr(value_cache, "MOST", most)
     store.table(columns=["results.energy"])
     left = list(cache.rglob("*.json"))
     assert used in left
@@ -329,7 +330,7 @@ def test_a_damaged_row_hinders_nothing_else(tmp_path, cache):
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_values_come_back_exactly(value):
-    from gc3store.recordfile import dump_json, load_json
+    from gc3store.format import dump_json, load_json
 
     back = decoded(load_json(dump_json(encoded(value))))
     assert repr(back) == repr(value)

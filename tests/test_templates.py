@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from gc3store import make_store
 from gc3store.errors import CorruptRecordError, StoreError
-from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.building import Reader
+from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.templates import LargePartError, Templates
 from gc3store.inspection.summary import summary
-from gc3store.inspection.templates import LargePartError, Templates
-from gc3store.inspection.tree import Reader
 from gc3store.paths import parse
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
@@ -108,7 +108,7 @@ def jobs(count, protocol=4):
 def test_most_of_many_are_not_run(protocol, monkeypatch):
     ran = []
     monkeypatch.setattr(
-        "gc3store.inspection.templates.run", lambda transcript: ran.append(1) or run(transcript)
+        "gc3store.inspection.machine.templates.run", lambda transcript: ran.append(1) or run(transcript)
     )
     templates = Templates()
     steps = [parse(p).steps for p in ("name", "exitcode", 'results["texts"][1]', "itself.itself.ok", "no")]

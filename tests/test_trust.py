@@ -14,7 +14,7 @@ import pytest
 import gc3store
 from gc3store import make_store
 from gc3store.errors import LoadError, MissingClassError, OptionError, UntrustedError
-from gc3store.placeholder import Placeholder
+from gc3store.pickling.placeholders import Placeholder
 
 SOURCE = """
 import os
@@ -151,7 +151,7 @@ REFUSED = {
     "a code object": call(named("types", "CodeType")),
     "a function object": call(named("types", "FunctionType")),
     "a store": call(named("gc3store", "make_store"), text("x")),
-    "a placeholder": call(named("gc3store.placeholder", "named"), text("os"), text("system")),
+    "a placeholder": call(named("gc3store.pickling.placeholders", "named"), text("os"), text("system")),
     "by INST": b"(ios\nsystem\n",
     "by OBJ": b"(" + named("os", "system", 0) + text("true") + b"o",
     "by NEWOBJ": named("os", "_wrap_close") + b")\x81",

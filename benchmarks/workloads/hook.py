@@ -139,7 +139,7 @@ def _cloudpickle() -> Callable[[Any], Any] | None:
 
 def _ours() -> Callable[[Any], Any] | None:
     try:
-        from gc3store.serialization import Encoder
+        from gc3store.pickling import Encoder
     except ImportError:
         return None
     encoder = Encoder()

@@ -3,7 +3,7 @@
 Layout of a store's directory
 -----------------------------
 ``IsingRun.26.gc3``
-    One record, see `gc3store.recordfile`. Files with other names are not ours.
+    One record, see `gc3store.format`. Files with other names are not ours.
 ``.gc3store/store.json``
     The store's UUID and the version of this layout.
 ``.gc3store/next-27``
@@ -13,7 +13,7 @@ Layout of a store's directory
 ``.gc3store/data/``
     Payloads of a megabyte or more, one file each, named in the record.
 ``.gc3store/environments/``
-    Who wrote records, where and with what, see `gc3store.environment`.
+    Who wrote records, where and with what, see `gc3store.support.provenance`.
 ``.gc3store/columns/``
     The user columns, one file each, see `gc3store.columns`.
 ``.gc3store/tmp/``, ``.gc3store/locks/``
@@ -34,7 +34,7 @@ gives out numbers, `writing` turns records into files, and `store` answers quest
 what `index` remembers of it.
 """
 
-from gc3store.filesystem.directory import path_of
+from gc3store.filesystem.layout import path_of
 from gc3store.filesystem.store import FilesystemStore
 
 __all__ = ["FilesystemStore", "path_of"]

@@ -9,12 +9,12 @@ from contextlib import suppress
 from gc3store.errors import (
     StoreUnavailableError,
 )
-from gc3store.files import (
+from gc3store.filesystem.reading import Reading
+from gc3store.format import Damaged
+from gc3store.ids import number_of
+from gc3store.support.files import (
     is_abandoned,
 )
-from gc3store.filesystem.reading import Reading
-from gc3store.ids import number_of
-from gc3store.recordfile import Damaged
 
 __all__ = ["Numbering"]
 

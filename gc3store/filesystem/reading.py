@@ -7,18 +7,18 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from gc3store import recordfile
+from gc3store import format as record_format
+from gc3store.engine.primitives import Stored, corrupt, not_found, replaced
 from gc3store.errors import (
     CorruptRecordError,
     OptionError,
     StoreError,
 )
-from gc3store.filesystem.directory import Directory
+from gc3store.filesystem.layout import Directory
+from gc3store.format import Damaged
 from gc3store.ids import check_id
-from gc3store.payload_file import PayloadFile
-from gc3store.primitives import Stored, corrupt, not_found, replaced
-from gc3store.recordfile import Damaged
-from gc3store.serialization import Source
+from gc3store.pickling import Source
+from gc3store.support.payload_file import PayloadFile
 
 __all__ = ["Reading"]
 
@@ -43,16 +43,16 @@ class Reading(Directory):
         if data is None:
             return None
         try:
-            head = recordfile.unpack_head(data)
+            head = record_format.unpack_head(data)
             references: tuple[str, ...] = ()
             entry: dict[str, Any] = {}
-            if head.n_references or head.n_buffers or head.flags & recordfile.DETACHED:
+            if head.n_references or head.n_buffers or head.flags & record_format.DETACHED:
                 entry = head.entry()
                 references = tuple(check_id(r) for r in entry.get("references", ()))
                 if len(references) != head.n_references:
                     raise Damaged("its references are incomplete")
-            plain = head.flags & recordfile.PLAIN != 0
-            if head.flags & recordfile.DETACHED:
+            plain = head.flags & record_format.PLAIN != 0
+            if head.flags & record_format.DETACHED:
                 payload = PayloadFile(self._data_file(entry), id_, head, entry.get("buffers", ()))
                 revision = head.revision
                 return Stored(
@@ -65,7 +65,7 @@ class Reading(Directory):
                 )
             sizes = entry.get("buffers")
             stop = head.end + (
-                recordfile.payload_size(head.stream_size, sizes) if sizes else head.stream_size
+                record_format.payload_size(head.stream_size, sizes) if sizes else head.stream_size
             )
             if len(data) != stop:
                 raise Damaged(f"it is {len(data)} bytes long and should be {stop}")
@@ -76,7 +76,7 @@ class Reading(Directory):
             return Stored(id_, head.revision, references, head.checksum, view, plain=plain)
 
         def open_() -> Source:
-            places = zip(recordfile.offsets(head.stream_size, sizes), sizes, strict=True)
+            places = zip(record_format.offsets(head.stream_size, sizes), sizes, strict=True)
             buffers = [bytearray(view[start : start + size]) for start, size in places]
             return Source(view[: head.stream_size], buffers, plain=plain)
 
@@ -87,8 +87,8 @@ class Reading(Directory):
         if data is None:
             raise not_found(id_)
         try:
-            head = recordfile.unpack_head(data)
-            if head.flags & recordfile.DETACHED:
+            head = record_format.unpack_head(data)
+            if head.flags & record_format.DETACHED:
                 return self._read_file(self._data_file(head.entry())) or b""
         except Damaged:
             return b"".join([data, *(self._read_file(path) or b"" for path in self._data_files(id_))])
@@ -165,15 +165,15 @@ class Reading(Directory):
                 found[id_] = head.revision
         return found
 
-    def _head(self, id_: str, *, forgiving: bool = True) -> recordfile.Head | None:
+    def _head(self, id_: str, *, forgiving: bool = True) -> record_format.Head | None:
         """Return the head of a record; for a damaged one, one that can be replaced or removed."""
         data = self._read_file(self._file(id_))
         if data is None:
             return None
         try:
-            return recordfile.unpack_head(data)
+            return record_format.unpack_head(data)
         except Damaged as error:
             if not forgiving:
                 raise corrupt(id_, str(error)) from error
             entry = json.dumps({"id": id_, "error": f"damaged: {error}"}).encode()
-            return recordfile.Head(0, 0, 0, 0, 0, b"", entry, 0)
+            return record_format.Head(0, 0, 0, 0, 0, b"", entry, 0)

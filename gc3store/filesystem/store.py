@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gc3store.catalogue import record_from_entry
+from gc3store.engine.looking import asked
+from gc3store.entry import record_from_entry
 from gc3store.filesystem.writing import Writing
-from gc3store.looking import asked
 from gc3store.record import Query, Record
 
 __all__ = ["FilesystemStore"]

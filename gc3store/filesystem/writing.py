@@ -9,26 +9,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
-from gc3store import recordfile
+from gc3store import format as record_format
 from gc3store.columns import entry_of, merged
+from gc3store.engine.primitives import Draft, check_revision, corrupt, not_found
+from gc3store.engine.settling import mark_staying
 from gc3store.errors import (
     StoreError,
 )
-from gc3store.files import (
+from gc3store.filesystem.numbering import Numbering
+from gc3store.format import Damaged
+from gc3store.ids import make_id, number_of
+from gc3store.store import KEEP
+from gc3store.support.files import (
     Staged,
     locked,
     sync_directory,
     sync_files,
     write_file,
 )
-from gc3store.filesystem.numbering import Numbering
-from gc3store.graph import components
-from gc3store.ids import make_id, number_of
-from gc3store.payload_file import attached, pieces
-from gc3store.primitives import Draft, check_revision, corrupt, not_found
-from gc3store.recordfile import Damaged
-from gc3store.settling import mark_staying
-from gc3store.store import KEEP
+from gc3store.support.graph import components
+from gc3store.support.payload_file import attached, pieces
 
 __all__ = ["DETACH", "Writing"]
 
@@ -82,7 +82,7 @@ class Writing(Numbering):
         staged: builtins.list[tuple[Draft, Staged]],
     ) -> None:
         """Write records; `staged` is filled with them, each with whether it has taken its place."""
-        before: dict[str, recordfile.Head] = {}
+        before: dict[str, record_format.Head] = {}
         with self._locked([str(d.id) for d in existing]) if existing else _UNLOCKED:
             for draft in existing:
                 head = self._head(str(draft.id))
@@ -166,7 +166,7 @@ class Writing(Numbering):
                 self._discard_data(head)
             draft.id = None
 
-    def _stage(self, stage: Staged, draft: Draft, before: recordfile.Head | None) -> None:
+    def _stage(self, stage: Staged, draft: Draft, before: record_format.Head | None) -> None:
         """Write a complete record under temporary names."""
         encoded = draft.encoded
         fields = draft.fields
@@ -206,17 +206,17 @@ class Writing(Numbering):
         sizes = [view.nbytes for view in encoded.buffers]
         if sizes:
             entry["buffers"] = sizes
-        flags = recordfile.PLAIN if fields["plain"] else 0
+        flags = record_format.PLAIN if fields["plain"] else 0
         payload: builtins.list[Any] = []
         if encoded.size >= DETACH or not isinstance(encoded.stream, bytes):
-            flags |= recordfile.DETACHED
+            flags |= record_format.DETACHED
             entry["data"] = name = f"{draft.id}-{secrets.token_hex(6)}"
             stage.data_target = os.path.join(self._private, "data", name)
             stage.data = self._temporary()
             write_file(stage.data, pieces(encoded))
         else:
             payload = attached(encoded)
-        head = recordfile.pack_head(
+        head = record_format.pack_head(
             entry,
             flags=flags,
             revision=draft.revision,
@@ -251,8 +251,8 @@ class Writing(Numbering):
                 raise
             raise self._unavailable(error, "written") from error
 
-    def _discard_data(self, head: recordfile.Head) -> None:
-        if head.flags & recordfile.DETACHED:
+    def _discard_data(self, head: record_format.Head) -> None:
+        if head.flags & record_format.DETACHED:
             with suppress(OSError, Damaged):
                 os.unlink(self._data_file(head.entry()))
 
@@ -262,7 +262,7 @@ class Writing(Numbering):
             if data is None:
                 return False
             try:
-                head = recordfile.unpack_head(data)
+                head = record_format.unpack_head(data)
                 entry = head.entry()
             except Damaged as error:
                 raise corrupt(id_, str(error)) from error
@@ -279,9 +279,11 @@ class Writing(Numbering):
                 raise
         return True
 
-    def _restage(self, stage: Staged, entry: Mapping[str, Any], head: recordfile.Head, data: bytes) -> None:
+    def _restage(
+        self, stage: Staged, entry: Mapping[str, Any], head: record_format.Head, data: bytes
+    ) -> None:
         """Write a record under a temporary name whose catalogue entry alone is another one."""
-        packed = recordfile.pack_head(
+        packed = record_format.pack_head(
             entry,
             flags=head.flags,
             revision=head.revision,
@@ -300,7 +302,7 @@ class Writing(Numbering):
             try:
                 for id_, (revision, new) in values.items():
                     data = self._read_file(self._file(id_))
-                    if data is None or (head := recordfile.unpack_head(data)).revision != revision:
+                    if data is None or (head := record_format.unpack_head(data)).revision != revision:
                         continue
                     entry = head.entry()
                     old = entry.get("columns") or {}

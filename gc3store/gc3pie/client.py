@@ -24,7 +24,6 @@ import sqlalchemy as sa
 from gc3libs.url import Url
 
 from gc3store.errors import StoreError
-from gc3store.files import file_url
 from gc3store.gc3pie.database import create_gc3pie_table, is_gc3pie_table
 from gc3store.gc3pie.directory import is_gc3pie_directory
 from gc3store.gc3pie.table import GC3PieTable
@@ -32,6 +31,7 @@ from gc3store.opening import open_file, open_sql
 from gc3store.registry import make_store
 from gc3store.sql.url import parse
 from gc3store.store import Store
+from gc3store.support.files import file_url
 
 __all__ = ["FilesystemStore", "SqlStore", "patch", "restore"]
 

@@ -17,10 +17,10 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from gc3store.forking import undisturbed
 from gc3store.sql.sqlite import needs_rollback
+from gc3store.sql.sqlite_file import uses_wal
 from gc3store.sql.url import parse
-from gc3store.sqlitefile import uses_wal
+from gc3store.support.forking import undisturbed
 
 __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sqlite"]
 

@@ -20,8 +20,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
+from gc3store.engine.primitives import Draft, check_revision, not_found, reopened
+from gc3store.engine.settling import mark_staying
 from gc3store.errors import OptionError, StoreError
-from gc3store.files import (
+from gc3store.filesystem import path_of
+from gc3store.filesystem.catalogue import DirectoryIndex
+from gc3store.gc3pie.numbers import next_numbers
+from gc3store.gc3pie.records import GC3PieRecords
+from gc3store.ids import is_id, make_id, number_of
+from gc3store.inspection.machine.templates import Templates
+from gc3store.support.files import (
     Staged,
     file_url,
     locked,
@@ -30,14 +38,6 @@ from gc3store.files import (
     unavailable,
     write_file,
 )
-from gc3store.filesystem import path_of
-from gc3store.filesystem.index import DirectoryIndex
-from gc3store.gc3pie.numbers import next_numbers
-from gc3store.gc3pie.records import GC3PieRecords
-from gc3store.ids import is_id, make_id, number_of
-from gc3store.inspection.templates import Templates
-from gc3store.primitives import Draft, check_revision, not_found, reopened
-from gc3store.settling import mark_staying
 
 __all__ = ["GC3PieDirectory", "is_gc3pie_directory"]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from gc3store.errors import StoreUnavailableError
-from gc3store.files import is_abandoned, locked, process_token
+from gc3store.support.files import is_abandoned, locked, process_token
 
 __all__ = ["next_numbers"]
 

@@ -13,7 +13,7 @@ import pickletools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gc3store.framing import framed
+from gc3store.inspection.machine.framing import framed
 
 __all__ = ["Editor", "Entry", "Item", "MalformedError", "Node", "Program", "get", "put"]
 

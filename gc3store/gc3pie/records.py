@@ -16,22 +16,22 @@ from typing import Any, ClassVar
 
 import xxhash
 
-from gc3store.catalogue import record_from_entry
-from gc3store.engine import RecordStore
+from gc3store.engine.identity import kind_of
+from gc3store.engine.inspecting import Payload
+from gc3store.engine.primitives import Draft, Stored, corrupt, not_found
+from gc3store.engine.record_store import RecordStore
+from gc3store.entry import record_from_entry
 from gc3store.errors import LoadError, NotSupportedError, SaveError
-from gc3store.filesystem.index import CatalogueIndex
-from gc3store.gc3pie.payload import from_gc3pie, to_gc3pie
-from gc3store.graph import components
-from gc3store.identity import kind_of
+from gc3store.filesystem.catalogue import CatalogueIndex
+from gc3store.gc3pie.convert import from_gc3pie, to_gc3pie
 from gc3store.ids import check_id
-from gc3store.inspecting import Payload
+from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import Summary, summary
-from gc3store.inspection.templates import Templates
-from gc3store.placeholder import faithful
-from gc3store.primitives import Draft, Stored, corrupt, not_found
+from gc3store.pickling import Source, encode
+from gc3store.pickling.placeholders import faithful
 from gc3store.record import Query, Record
-from gc3store.serialization import Source, encode
 from gc3store.store import KEEP, _Keep
+from gc3store.support.graph import components
 
 __all__ = ["GC3PieRecords", "fingerprint"]
 

@@ -27,21 +27,21 @@ import sqlalchemy as sa
 import xxhash
 from sqlalchemy.engine import URL
 
-from gc3store.catalogue import columns_from_entry
 from gc3store.columns import Function, entry_of, merged, plain
+from gc3store.engine.primitives import Draft, check_revision, not_found, reopened
+from gc3store.entry import columns_from_entry
 from gc3store.errors import LoadError, OptionError, SaveError
-from gc3store.filesystem.index import CatalogueIndex
-from gc3store.forking import undisturbed
+from gc3store.filesystem.catalogue import CatalogueIndex
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
 from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords, NoPickle
 from gc3store.inspection.form import raw_attributes
-from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import summary
-from gc3store.inspection.templates import Templates
-from gc3store.primitives import Draft, check_revision, not_found, reopened
-from gc3store.sql.backend import backend_for
+from gc3store.sql.dialect import backend_for
 from gc3store.sql.url import parse, shown, without
+from gc3store.support.forking import undisturbed
 
 __all__ = ["GC3PieTable"]
 

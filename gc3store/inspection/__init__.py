@@ -2,7 +2,7 @@
 
 `read` turns a pickle stream into inert values: it imports nothing and calls nothing that
 the stream names, whoever wrote it. How that is made sure is described in
-`gc3store.inspection.stream`; what the values are, in `gc3store.inspection.values`.
+`gc3store.inspection.machine.stream`; what the values are, in `gc3store.inspection.values`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
 from gc3store.errors import InspectionError
-from gc3store.inspection.arrays import Array
-from gc3store.inspection.columns import Column, Frame, Index
+from gc3store.inspection.building import Reader
 from gc3store.inspection.compare import Difference, differences, same
-from gc3store.inspection.display import text
-from gc3store.inspection.dtypes import DType
-from gc3store.inspection.notebook import html
-from gc3store.inspection.stream import run, transcribe
+from gc3store.inspection.html import html
+from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.summary import Summary, summary
-from gc3store.inspection.tree import Reader
+from gc3store.inspection.text import text
+from gc3store.inspection.types.arrays import Array
+from gc3store.inspection.types.columns import Column, Frame, Index
+from gc3store.inspection.types.dtypes import DType
 from gc3store.inspection.values import Inert, Name, Pairs, Parts, Reference, class_path, parts
 
 __all__ = [

@@ -15,10 +15,10 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from gc3store.errors import InspectionError
-from gc3store.inspection.arrays import Array
-from gc3store.inspection.columns import Column, stored
-from gc3store.inspection.display import text
 from gc3store.inspection.matching import EXTRA, MISSING, Keys, equal, kind_of
+from gc3store.inspection.text import text
+from gc3store.inspection.types.arrays import Array
+from gc3store.inspection.types.columns import Column, stored
 from gc3store.inspection.values import Inert, Pairs, attributes, class_path, parts
 
 __all__ = ["Difference", "differences", "same"]

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gc3store.inspection import arrays, frames
-from gc3store.inspection.containers import CONTAINERS
-from gc3store.inspection.naming import callee, new_with_keywords
-from gc3store.inspection.nodes import CALL, DICT, INST, LIST, NEW, NEW_EX, OBJ, PAIRS, PERSISTENT, STATE, Node
-from gc3store.inspection.standard import VALUES
+from gc3store.inspection.machine.names import callee, new_with_keywords
+from gc3store.inspection.machine.nodes import (
+    CALL,
+    DICT,
+    INST,
+    LIST,
+    NEW,
+    NEW_EX,
+    OBJ,
+    PAIRS,
+    PERSISTENT,
+    STATE,
+    Node,
+)
+from gc3store.inspection.types import arrays, frames
+from gc3store.inspection.types.containers import CONTAINERS
+from gc3store.inspection.types.standard import VALUES
 from gc3store.paths import MISSING
 
 __all__ = ["Form", "Steps", "raw_attributes", "raw_class"]
@@ -35,7 +47,7 @@ class Form:
     root : Any
         Constants, tuples and nodes.
     large : set of int
-        Which parts turned out to be large; see `gc3store.inspection.templates`.
+        Which parts turned out to be large; see `gc3store.inspection.machine.templates`.
     """
 
     __slots__ = ("_attributes", "_found", "large", "root")

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from gc3store.inspection.arrays import VALUES as ARRAYS
-from gc3store.inspection.containers import CONTAINERS
-from gc3store.inspection.frames import VALUES as FRAMES
-from gc3store.inspection.naming import MAX_NAME, callee, new_with_keywords, path_of
-from gc3store.inspection.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
-from gc3store.inspection.standard import VALUES
-from gc3store.inspection.stream import run, transcribe
-from gc3store.renaming import renamed
+from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords, path_of
+from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
+from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.types.arrays import VALUES as ARRAYS
+from gc3store.inspection.types.containers import CONTAINERS
+from gc3store.inspection.types.frames import VALUES as FRAMES
+from gc3store.inspection.types.standard import VALUES
+from gc3store.support.renaming import renamed
 
 __all__ = ["KNOWN", "Global", "globals_of", "survey"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
-from gc3store.inspection.arrays import Array
-from gc3store.inspection.columns import Column, Frame
-from gc3store.inspection.display import text
+from gc3store.inspection.text import text
+from gc3store.inspection.types.arrays import Array
+from gc3store.inspection.types.columns import Column, Frame
 from gc3store.inspection.values import Inert, Name, Pairs, Reference, class_path, parts
 
 __all__ = ["EXTRA", "MISSING", "Keys", "equal", "kind_of"]

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gc3store.inspection.building import persistent_text
 from gc3store.inspection.form import Form, raw_class
-from gc3store.inspection.nodes import PERSISTENT, Node
-from gc3store.inspection.stream import run, transcribe
-from gc3store.inspection.templates import Glance, Templates
-from gc3store.inspection.tree import persistent_text
+from gc3store.inspection.machine.nodes import PERSISTENT, Node
+from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.templates import Glance, Templates
 from gc3store.paths import parse
 
 __all__ = ["Summary", "summary"]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from typing import Any, Final
 
-from gc3store.inspection.builtin import (
+from gc3store.inspection.types.builtin import (
     Counter,
     Deque,
     Dict,

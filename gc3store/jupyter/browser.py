@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anywidget
 import traitlets
 
-from gc3store.engine import RecordStore
+from gc3store.engine.record_store import RecordStore
 from gc3store.errors import UsageError
 from gc3store.jupyter.actions import one_line
 from gc3store.jupyter.catalogue import Selected, redact

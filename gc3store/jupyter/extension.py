@@ -6,10 +6,10 @@ import atexit
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gc3store.environment import set_place
 from gc3store.jupyter.completion import Completer
 from gc3store.jupyter.looking import LookingMagics
 from gc3store.jupyter.magics import StoreMagics
+from gc3store.support.provenance import set_place
 
 __all__ = ["load", "loaded_magics", "unload"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gc3store.inspection.display import text
 from gc3store.inspection.jobs import Job, is_job, span
+from gc3store.inspection.text import text
 from gc3store.inspection.values import Inert, attributes
 
 if TYPE_CHECKING:

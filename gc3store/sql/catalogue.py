@@ -12,17 +12,17 @@ from typing import Any
 
 import xxhash
 
-from gc3store.catalogue import from_microseconds, record_from_entry
+from gc3store.engine.looking import asked
+from gc3store.engine.primitives import Stored
+from gc3store.entry import from_microseconds, record_from_entry
+from gc3store.format import load_json
 from gc3store.ids import is_id, is_id_of, number_of
-from gc3store.looking import asked
-from gc3store.primitives import Stored
 from gc3store.record import FIELDS, Query, Record
-from gc3store.recordfile import load_json
-from gc3store.sql.answers import Answers, numbers_of
 from gc3store.sql.columns import values_from
-from gc3store.sql.query import FAR, RECORD, CatalogueSelect
+from gc3store.sql.query_cache import Answers, numbers_of
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.search import SearchIndex
+from gc3store.sql.select import FAR, RECORD, CatalogueSelect
 from gc3store.sql.session import ALL, PART, GarbledError
 from gc3store.sql.writing import REFERS
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gc3store.catalogue import columns_from_entry, to_microseconds
 from gc3store.columns import entry_of
+from gc3store.entry import columns_from_entry, to_microseconds
+from gc3store.format import dump_json, load_json
 from gc3store.record import Condition
-from gc3store.recordfile import dump_json, load_json
 
 __all__ = ["UserColumnSelect", "columns_text", "value_rows", "values_from"]
 

@@ -19,7 +19,6 @@ from pymysql.constants import CLIENT, SERVER_STATUS
 from pymysql.converters import escape_string
 from sqlalchemy.dialects.mysql import LONGTEXT
 
-from gc3store.calls import outside
 from gc3store.errors import (
     InvalidURLError,
     ReadOnlyError,
@@ -29,9 +28,10 @@ from gc3store.errors import (
     StoreUnavailableError,
     StoreWarning,
 )
-from gc3store.serialization import STEP
-from gc3store.sql.backend import Backend
-from gc3store.sql.schema import Statements
+from gc3store.pickling import STEP
+from gc3store.sql.dialect import Backend
+from gc3store.sql.statements import Statements
+from gc3store.support.calls import outside
 
 __all__ = ["MySQL"]
 

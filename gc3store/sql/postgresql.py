@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from gc3store.calls import outside
 from gc3store.errors import (
     ReadOnlyError,
     SaveError,
@@ -27,8 +26,9 @@ from gc3store.errors import (
     StoreUnavailableError,
     StoreWarning,
 )
-from gc3store.sql.backend import Backend
-from gc3store.sql.schema import Statements
+from gc3store.sql.dialect import Backend
+from gc3store.sql.statements import Statements
+from gc3store.support.calls import outside
 
 __all__ = ["PostgreSQL"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import xxhash
 
+from gc3store.engine.primitives import Stored, corrupt, not_found, replaced
 from gc3store.errors import CorruptRecordError
 from gc3store.ids import number_of
-from gc3store.largefile import open_spool
-from gc3store.memory import room_for
-from gc3store.primitives import Stored, corrupt, not_found, replaced
-from gc3store.serialization import SPOOL, Source
+from gc3store.pickling import SPOOL, Source
 from gc3store.sql.session import fetchone
 from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
+from gc3store.support.large_files import open_spool
+from gc3store.support.memory import room_for
 
 __all__ = ["SqlReading"]
 

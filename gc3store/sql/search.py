@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import xxhash
 
-from gc3store.forking import undisturbed
+from gc3store.support.forking import undisturbed
 
 __all__ = ["SearchIndex"]
 

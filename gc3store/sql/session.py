@@ -19,16 +19,16 @@ from contextlib import contextmanager, suppress
 from operator import methodcaller
 from typing import Any, TypeVar
 
-from gc3store.engine import RecordStore
+from gc3store.engine.primitives import ReplacedError
+from gc3store.engine.record_store import RecordStore
 from gc3store.errors import (
     ClosedStoreError,
     OutcomeUnknownError,
     StoreError,
     StoreUnavailableError,
 )
-from gc3store.forking import is_pending, undisturbed, wait
-from gc3store.primitives import ReplacedError
-from gc3store.sql.backend import Backend
+from gc3store.sql.dialect import Backend
+from gc3store.support.forking import is_pending, undisturbed, wait
 
 __all__ = ["ALL", "PART", "GarbledError", "Session", "SessionStore", "fetchone"]
 

@@ -14,15 +14,15 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from gc3store.calls import outside
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
 from gc3store.ids import is_id_of
-from gc3store.sql.answers import Answers
-from gc3store.sql.backend import Backend
-from gc3store.sql.schema import Sparse, Statements
+from gc3store.sql.dialect import Backend
+from gc3store.sql.query_cache import Answers
 from gc3store.sql.search import SearchIndex
+from gc3store.sql.sqlite_file import uses_wal
+from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
-from gc3store.sqlitefile import uses_wal
+from gc3store.support.calls import outside
 
 __all__ = ["SQLite", "needs_rollback", "network_filesystem"]
 

@@ -12,7 +12,7 @@ Tables, with the names they have by default
 ``gc3store_reference``
     Which record refers to which, by position.
 ``gc3store_environment``
-    Who wrote records, where and with what, see `gc3store.environment`.
+    Who wrote records, where and with what, see `gc3store.support.provenance`.
 ``gc3store_meta``
     One row: the store's UUID and the version of this schema; in SQLite also the highest
     number whose record was removed.
@@ -23,7 +23,7 @@ Tables, with the names they have by default
 
 SQLAlchemy gives URLs, dialects, table definitions and compiled statements; these are
 compiled once and run on the driver's own cursor. What differs between databases is
-behind one interface, `gc3store.sql.backend`.
+behind one interface, `gc3store.sql.dialect`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ import uuid as uuid_module
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from gc3store.engine.primitives import reopened
 from gc3store.errors import OptionError, SchemaVersionError, StoreError
-from gc3store.primitives import reopened
-from gc3store.sql.backend import backend_for
 from gc3store.sql.catalogue import SqlCatalogue
-from gc3store.sql.schema import VERSION, Statements, check_table_name
+from gc3store.sql.dialect import backend_for
 from gc3store.sql.search import SearchIndex
+from gc3store.sql.statements import VERSION, Statements, check_table_name
 from gc3store.sql.url import parse, without
 
 __all__ = ["SqlStore"]

@@ -8,18 +8,18 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gc3store.batches import by_size
 from gc3store.columns import entry_of, merged
-from gc3store.environment import current_environment, environment_text
+from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.errors import StoreUnavailableError
+from gc3store.format import load_json
 from gc3store.ids import is_id_of, make_id, number_of
-from gc3store.primitives import Draft, check_revision, not_found
-from gc3store.recordfile import load_json
-from gc3store.serialization import STEP, Encoded
+from gc3store.pickling import STEP, Encoded
 from gc3store.sql.columns import columns_text, value_rows
-from gc3store.sql.schema import Statements
 from gc3store.sql.session import SessionStore
+from gc3store.sql.statements import Statements
 from gc3store.store import KEEP
+from gc3store.support.batching import by_size
+from gc3store.support.provenance import current_environment, environment_text
 
 __all__ = ["CHUNKED", "PLAIN", "REFERS", "SqlWriting"]
 

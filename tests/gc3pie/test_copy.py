@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gc3store import Persistable, copy, make_store, transfer
+from gc3store import Persistable, copy, copying, make_store
 from gc3store.errors import NotSupportedError, ObjectNotFoundError, StoreWarning
 from gc3store.store import Store
 
@@ -170,9 +170,9 @@ def test_an_interrupted_copy_goes_on(samples, monkeypatch, kind, when):
     source, target = make_store(samples / "source"), make_store(target_of(samples, kind))
     source.save_many([Node(f"number {i}") for i in range(10)])
     before = len(target)
-    monkeypatch.setattr(transfer, "_RECORDS", 3)
+    monkeypatch.setattr(copying, "_RECORDS", 3)
     calls = []
-    where, name = (target, "_write") if when == "while writing" else (transfer._Journal, "note")
+    where, name = (target, "_write") if when == "while writing" else (copying._Journal, "note")
     original = getattr(where, name)
 
     def interrupted(*args):

@@ -9,8 +9,8 @@ from gc3store import make_store
 from tests.interrupting import interrupted
 
 #: Where records take their places; and all that a step comes by.
-PLACES = ("gc3store.settling", "gc3store.gc3pie.table", "gc3store.gc3pie.directory")
-STEPS = ("gc3store.primitives", "gc3store.identity", "gc3store.gc3pie.records", *PLACES)
+PLACES = ("gc3store.engine.settling", "gc3store.gc3pie.table", "gc3store.gc3pie.directory")
+STEPS = ("gc3store.engine.primitives", "gc3store.engine.identity", "gc3store.gc3pie.records", *PLACES)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,0 +1,1 @@
+"""The one place that thinks: what a store does besides moving bytes."""

@@ -1,0 +1,363 @@
+"""The catalogue of a directory, remembered between calls.
+
+Reading the heads of 100,000 files takes long, above all on a network file system.
+What was read once is remembered, in memory and in the user's cache directory; never
+in the store's directory, where looking must leave no trace. The cache can be
+thrown away at any time.
+
+A directory whose modification time is as it was has no new, replaced or removed
+file: all three rename or unlink in it. Otherwise the files' own times, sizes and
+inode numbers tell which must be read again. A time that was too young when it was
+seen proves nothing, since clocks tick coarsely: such a state is not relied on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import xxhash
+
+from gc3store.entry import record_from_entry
+from gc3store.format import dump_json, load_json
+from gc3store.ids import number_of
+from gc3store.record import Record
+from gc3store.support.forking import undisturbed
+from gc3store.support.progress import progress
+
+__all__ = ["CatalogueIndex", "DirectoryIndex"]
+
+#: A modification time must be older than this when it is seen, in nanoseconds, for a
+#: later change to show in it. File systems tick in steps of up to two seconds (FAT;
+#: network servers one); a local Linux one in 10 ms at most.
+_SETTLED = 2_000_000_000
+
+_NAME = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
+_SUFFIX = ".gc3"
+
+#: Directories with fewer records are not cached on disk.
+_WORTHWHILE = 500
+
+#: Fields that are in a record as they are in an entry: what is there by default, and of which types they are.
+_PLAIN: dict[str, tuple[Any, set[type]]] = {
+    "cls": ("", {str}),
+    "state": (None, {str, type(None)}),
+    "size": (0, {int}),
+    "revision": (1, {int}),
+    "created": (None, {int, type(None)}),
+    "modified": (None, {int, type(None)}),
+}
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entry (id TEXT PRIMARY KEY, number INTEGER, stamp TEXT, entry TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+
+
+class CatalogueIndex(ABC):
+    """Catalogue entries that must be collected from the records themselves.
+
+    Parameters
+    ----------
+    place : str
+        Where the records are; tells copies on disk apart.
+    read : callable
+        Returns the catalogue entry of the record with a given ID, `None` if it is gone.
+    """
+
+    def __init__(self, place: str, read: Callable[[str], dict[str, Any] | None]) -> None:
+        self._place = place
+        self._read = read
+        self._lock = threading.RLock()
+        self._modified = -1  # the version of the whole when it was last walked through, if settled
+        self._entries: dict[str, tuple[str, dict[str, Any]]] = {}  # by ID: stamp, entry
+        self._order: list[str] = []
+        self._records: dict[str, Record] = {}
+        self._loaded = False
+        self._unsaved: set[str] = set()  # IDs of entries that changed since they were last saved
+        self.columns: tuple[str, ...] = ()  # user columns that records show
+
+    def ids(self) -> list[str]:
+        """Return all IDs, the lowest number first."""
+        with self._lock:
+            self._refresh()
+            return self._order.copy()
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records, the lowest number first."""
+        with self._lock:
+            self._refresh()
+            order, entries, records = self._order.copy(), self._entries, self._records
+        for id_ in order:
+            record = records.get(id_)
+            if record is None:
+                found = entries.get(id_)
+                if found is None:
+                    continue
+                try:
+                    record = record_from_entry(
+                        {**found[1], "references": (), "origin": None}, columns=self.columns
+                    )
+                except (TypeError, ValueError, KeyError, OverflowError) as error:
+                    record = Record(id=id_, error=f"damaged: {error}")
+                records[id_] = record
+            yield record
+
+    def references(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each record that refers to others, with their IDs."""
+        with self._lock:
+            self._refresh()
+            for id_ in self._order:
+                references = self._entries[id_][1].get("references")
+                if references:
+                    yield id_, references
+
+    def by_origin(self) -> tuple[list[str], list[str]]:
+        """Return the IDs of what was saved itself, and of what was saved as a part."""
+        explicit: list[str] = []
+        parts: list[str] = []
+        with self._lock:
+            self._refresh()
+            for id_ in self._order:
+                (explicit if self._entries[id_][1].get("explicit") else parts).append(id_)
+        return explicit, parts
+
+    def entry(self, id_: str) -> dict[str, Any] | None:
+        """Return the entry of one record, `None` if there is none."""
+        with self._lock:
+            self._refresh()
+            found = self._entries.get(id_)
+            return None if found is None else found[1]
+
+    def fields(self, names: Sequence[str]) -> dict[str, list[Any]] | None:
+        """Return fields of all records, the lowest number first; `None` where that takes a look at each.
+
+        Times are in microseconds.
+        """
+        with self._lock:
+            self._refresh()
+            entries = [self._entries[id_][1] for id_ in self._order]
+            found: dict[str, list[Any]] = {"id": self._order.copy()}
+        for name in names:
+            if name == "id":
+                continue
+            if name not in _PLAIN:
+                return None
+            default, kinds = _PLAIN[name]
+            values = [entry.get(name, default) for entry in entries]
+            if not set(map(type, values)) <= kinds:
+                return None  # a damaged entry: `records` says what is wrong with it
+            found[name] = values
+        return found
+
+    def state(self) -> str | None:
+        """Return a text that changes with any record; `None` where it could not be relied on."""
+        version = self._version()
+        return None if version is None or not version[1] else str(version[0])
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries, self._records, self._order = {}, {}, []
+            self._unsaved = set()
+            self._modified = -1
+            self._loaded = False
+
+    def forget_connection(self) -> None:
+        """Start anew in a forked child."""
+        self._lock = threading.RLock()
+
+    @abstractmethod
+    def _version(self) -> tuple[int, bool] | None:
+        """Return a number that changes with any record, and whether it can be relied on.
+
+        `None` where there is nothing.
+        """
+
+    @abstractmethod
+    def _stamps(self) -> dict[str, str]:
+        """Return, for each record, a text that changes whenever the record does."""
+
+    def _read_many(self, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Yield the entries of records, `None` for those that are gone."""
+        return ((id_, self._read(id_)) for id_ in ids)
+
+    def _refresh(self) -> None:
+        version = self._version()
+        if version is None:
+            self.close()
+            return
+        modified, settled = version
+        if modified == self._modified:
+            return
+        if not self._loaded:
+            self._loaded = True
+            self._load_cache()
+            if modified == self._modified:
+                return
+        self._unsaved |= self._walk()
+        if any("error" in entry for _, entry in self._entries.values()):
+            settled = False  # it may have been read while it was being written
+        self._modified = modified if settled else -1
+        # As long as it goes on changing, writing down each little change would take longer than
+        # reading a few entries again.
+        if len(self._order) >= _WORTHWHILE and (settled or len(self._unsaved) > len(self._order) // 10):
+            self._save_cache(self._unsaved)
+            self._unsaved = set()
+
+    def _walk(self) -> set[str]:
+        """Bring the entries up to date; return the IDs of those that changed."""
+        stamps = self._stamps()
+        entries = self._entries
+        gone = {id_ for id_ in entries if id_ not in stamps}
+        for id_ in gone:
+            del entries[id_]
+            self._records.pop(id_, None)
+        changed = [id_ for id_, stamp in stamps.items() if id_ not in entries or entries[id_][0] != stamp]
+        for id_, entry in self._read_many(progress(changed, "reading the catalogue")):
+            if entry is None:
+                gone.add(id_)
+                entries.pop(id_, None)
+            else:
+                entries[id_] = (stamps[id_], entry)
+            self._records.pop(id_, None)
+        if gone or changed:
+            self._order = sorted(entries, key=number_of)
+        return gone.union(changed)
+
+    # The copy on disk.
+
+    def _cache_path(self) -> str:
+        from platformdirs import user_cache_path
+
+        digest = xxhash.xxh3_64_hexdigest(self._place.encode("utf-8", "surrogateescape"))
+        return str(user_cache_path("gc3store") / f"directory-{digest}.db")
+
+    @undisturbed()
+    def _load_cache(self) -> None:
+        path = self._cache_path()
+        if not os.path.exists(path):
+            return
+        try:
+            connection = sqlite3.connect(path, timeout=1)
+            try:
+                state = dict(connection.execute("SELECT key, value FROM state"))
+                rows = connection.execute("SELECT id, stamp, entry FROM entry ORDER BY number").fetchall()
+            finally:
+                connection.close()
+            if state.get("path") != self._place:
+                return
+            entries = load_json("[" + ",".join([row[2] for row in rows]) + "]")
+            self._entries = {row[0]: (row[1], entry) for row, entry in zip(rows, entries, strict=True)}
+            self._order = [row[0] for row in rows]
+            self._modified = int(state.get("modified", "-1"))
+        except (sqlite3.Error, ValueError, TypeError):
+            self._entries, self._order, self._modified = {}, [], -1
+            with suppress(OSError):
+                os.unlink(path)
+
+    @undisturbed()
+    def _save_cache(self, changed: set[str]) -> None:
+        path = self._cache_path()
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            connection = sqlite3.connect(path, timeout=1, isolation_level=None)
+            try:
+                connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {_SCHEMA}")
+                connection.execute("BEGIN IMMEDIATE")
+                saved = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
+                if saved == 0:
+                    changed = set(self._order)
+                connection.executemany(
+                    "DELETE FROM entry WHERE id = ?", ((i,) for i in changed if i not in self._entries)
+                )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)",
+                    (
+                        (
+                            id_,
+                            number_of(id_),
+                            self._entries[id_][0],
+                            dump_json(self._entries[id_][1]).decode(),
+                        )
+                        for id_ in changed
+                        if id_ in self._entries
+                    ),
+                )
+                if connection.execute("SELECT count(*) FROM entry").fetchone()[0] != len(self._entries):
+                    connection.execute("DELETE FROM entry")  # another process had another view: start anew
+                    modified = -1
+                else:
+                    modified = self._modified
+                connection.executemany(
+                    "INSERT OR REPLACE INTO state VALUES (?, ?)",
+                    (("path", self._place), ("modified", str(modified))),
+                )
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+        except (sqlite3.Error, OSError):
+            pass  # the cache saves time, nothing else
+
+
+class DirectoryIndex(CatalogueIndex):
+    """Catalogue entries of the records in a directory.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+    read : callable
+        Returns the catalogue entry of the record with a given ID, `None` if it is gone.
+    """
+
+    def __init__(self, path: str, read: Callable[[str], dict[str, Any] | None]) -> None:
+        super().__init__(os.path.realpath(path), read)
+        self._path = path
+
+    def ids_in_directory(self) -> Iterator[str]:
+        """Yield the IDs that file names in the directory show, opening none."""
+        try:
+            names = os.listdir(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            id_ = self._id_of(name)
+            if id_ is not None:
+                yield id_
+
+    @staticmethod
+    def _id_of(name: str) -> str | None:
+        """Return the ID of the record in the file `name`, `None` if it holds none."""
+        if name.endswith(_SUFFIX) and _NAME.fullmatch(name, 0, len(name) - len(_SUFFIX)):
+            return name[: -len(_SUFFIX)]
+        return None
+
+    def _version(self) -> tuple[int, bool] | None:
+        try:
+            now = time.time_ns()
+            modified = os.stat(self._path).st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return modified, now - modified > _SETTLED
+
+    def _stamps(self) -> dict[str, str]:
+        stamps: dict[str, str] = {}
+        with os.scandir(self._path) as found:
+            for file in found:
+                id_ = self._id_of(file.name)
+                if id_ is None:
+                    continue
+                try:
+                    status = file.stat()
+                except OSError:
+                    continue  # removed meanwhile
+                stamps[id_] = f"{status.st_mtime_ns}.{status.st_size}.{status.st_ino}"
+        return stamps

@@ -1,0 +1,1 @@
+"""Pickle streams read without running them."""

@@ -1,0 +1,1 @@
+"""The types that inspection knows, one family a module."""

@@ -1,0 +1,316 @@
+"""Arrays of pandas that are no arrays of NumPy, and its scalars."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from datetime import timedelta, tzinfo
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from gc3store.inspection.machine.names import callee
+from gc3store.inspection.machine.nodes import CALL, NEW, Node
+from gc3store.inspection.types.arrays import Array, array_of
+from gc3store.inspection.types.arrow import arrow_of
+from gc3store.inspection.types.columns import Column
+from gc3store.inspection.types.dtypes import DType, aware
+from gc3store.inspection.types.periods import PERIOD_OFFSETS, period_text
+from gc3store.inspection.types.standard import NotPlainError, mapping_of, state_of
+
+if TYPE_CHECKING:
+    from gc3store.inspection.building import Reader
+
+__all__ = ["VALUES", "column_of"]
+
+
+def column_of(raw: Any, reader: Reader, row: int | None = None) -> Column:
+    """Return the column in an array; of a two-dimensional one, its row."""
+    if type(raw) is not list:
+        raise NotPlainError
+    name = callee(raw[0])
+    if name.endswith("__pyx_unpickle_NDArrayBacked"):
+        return _backed(raw, reader, row)
+    value = reader.value(raw)
+    if isinstance(value, Array):
+        return _of_array(value, row, str(value.dtype))
+    if isinstance(value, Column):
+        return value
+    raise NotPlainError
+
+
+def _of_array(array: Array, row: int | None, dtype: str, get: Callable[[Any], Any] | None = None) -> Column:
+    if array.ndim == 2 and row is not None:
+        if not 0 <= row < array.shape[0]:
+            raise NotPlainError
+        line = array[row]
+    elif array.ndim == 1:
+        line, row = array, None
+    else:
+        raise NotPlainError
+    item = line.__getitem__
+    return Column(len(line), item if get is None else lambda i: get(item(i)), dtype, (array, row))
+
+
+def _fields(node: Node, reader: Reader) -> dict[str, Any]:
+    return mapping_of(state_of(node), reader.budget)
+
+
+# Arrays of NumPy with a meaning.
+
+
+def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
+    # pandas._libs.arrays.__pyx_unpickle_NDArrayBacked(class, checksum, None), then the state
+    args, state = raw[1], state_of(raw)
+    if type(args) is not tuple or not args or type(state) is not tuple or len(state) < 2:
+        raise NotPlainError
+    kind = callee(args[0]).rpartition(".")[2]
+    first, second = reader.value(state[0]), reader.value(state[1])
+    (array, dtype) = (first, state[1]) if isinstance(first, Array) else (second, state[0])
+    if not isinstance(array, Array):
+        raise NotPlainError
+    if kind == "Categorical" and array.dtype.kind == "i":
+        categories = reader.once(_categories, dtype)
+        size, category = len(categories), categories.once
+        column = _of_array(array, row, "category", lambda at: category(at) if 0 <= at < size else None)
+        column.source = (*column.source, categories)
+        return column
+    if kind in ("StringArray", "StringArrayNumpySemantics"):
+        return _of_array(
+            array, row, text_name(dtype), lambda value: value if isinstance(value, str) else None
+        )
+    if kind == "DatetimeArray" and array.dtype.kind == "M":
+        zone = reader.once(_zone, dtype)
+        if zone is None:
+            return _of_array(array, row, str(array.dtype))
+        return _of_array(array, row, f"{str(array.dtype)[:-1]}, {zone}]", aware)
+    if kind == "PeriodArray":
+        freq = reader.once(_frequency, dtype)
+        return _of_array(array, row, f"period[{freq}]", lambda value: _period(value, freq))
+    return _of_array(array, row, str(array.dtype))
+
+
+def _categories(dtype: Any, reader: Reader) -> Column:
+    categories = reader.value(_fields(dtype, reader).get("categories"))
+    if not isinstance(categories, Column):
+        raise NotPlainError
+    return categories
+
+
+def _zone(dtype: Any, reader: Reader) -> str | None:
+    if type(dtype) is not list or not callee(dtype[0]).endswith("DatetimeTZDtype"):
+        return None
+    zone = reader.value(_fields(dtype, reader).get("tz"))
+    return str(zone.tzname(None) or zone) if isinstance(zone, tzinfo) else "?"
+
+
+def _frequency(dtype: Any, _reader: Reader) -> str:
+    # PeriodDtype("period[M]"), or with an offset
+    if type(dtype) is list and type(dtype[1]) is tuple and len(dtype[1]) == 1:
+        found = dtype[1][0]
+        if type(found) is str and found.startswith("period[") and len(found) < 40:
+            return found[7:-1]
+        return _offset(found)
+    raise NotPlainError
+
+
+def _offset(raw: Any) -> str:
+    # pandas._libs.tslibs.offsets.QuarterEnd(1, False, 3)
+    if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or not raw[1]:
+        raise NotPlainError
+    base = PERIOD_OFFSETS.get(callee(raw[0]).rpartition(".")[2])
+    if base is None or type(raw[1][0]) is not int or not 0 < raw[1][0] < 1 << 31:
+        raise NotPlainError
+    anchor = ""
+    if base in "YQW" and len(raw[1]) > 2:
+        names = _WEEK if base == "W" else _MONTHS
+        place = raw[1][2] if base == "W" else raw[1][2] - 1
+        anchor = f"-{names[place]}"
+    return (str(raw[1][0]) if raw[1][0] != 1 else "") + base + anchor
+
+
+_WEEK: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_NAT: Final = -(1 << 63)
+
+
+def _period(ordinal: Any, freq: str) -> Any:
+    return None if ordinal == _NAT or type(ordinal) is not int else period_text(ordinal, freq)
+
+
+def text_name(dtype: Any) -> str:
+    """Return the name of a type of texts: ``str`` where what is missing is NaN, else ``string``."""
+    args = dtype[1] if type(dtype) is list else None
+    missing = args[1] if type(args) is tuple and len(args) == 2 else None
+    return "str" if type(missing) is float else "string"
+
+
+# Arrays of their own.
+
+
+def _masked(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    fields = _fields(node, reader)
+    data, mask = array_of(fields.get("_data"), reader), array_of(fields.get("_mask"), reader)
+    if data.ndim != 1 or data.shape != mask.shape:
+        raise NotPlainError
+    dtype = "boolean" if data.dtype.kind == "b" else str(data.dtype).capitalize().replace("Uint", "UInt")
+    return Column(len(data), lambda i: None if mask[i] else data[i], dtype, (data, mask))
+
+
+def _of_arrow(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    fields = _fields(node, reader)
+    column = arrow_of(fields.get("_pa_array", fields.get("_data")), reader)
+    if callee(node[0]).rpartition(".")[2].startswith("ArrowString"):
+        return Column(len(column), column.__getitem__, text_name(fields.get("_dtype")), column.source)
+    return column
+
+
+def _intervals(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    if node[2] == NEW:  # pandas 1
+        fields = _fields(node, reader)
+    else:  # pandas._libs.interval.__pyx_unpickle_IntervalMixin(class, checksum, None), then ({...},)
+        state = state_of(node)
+        if type(state) is not tuple or not state:
+            raise NotPlainError
+        fields = mapping_of(state[0], reader.budget)
+    dtype = fields.get("_dtype")
+    closed = _fields(dtype, reader).get("closed") if type(dtype) is list else fields.get("_closed")
+    return between(column_of(fields.get("_left"), reader), column_of(fields.get("_right"), reader), closed)
+
+
+def between(left: Column, right: Column, closed: Any) -> Column:
+    start, end = _BRACKETS.get(closed if type(closed) is str else "", ("", ""))
+    nested = left.dtype.startswith("interval")  # each value would be twice as long as those in it
+    if not start or len(left) != len(right) or left.dtype != right.dtype or nested:
+        raise NotPlainError
+
+    def get(i: int) -> Any:
+        a, b = left[i], right[i]
+        return None if a is None or a != a else f"{start}{a}, {b}{end}"
+
+    return Column(len(left), get, f"interval[{left.dtype}, {closed}]", (left, right, closed))
+
+
+_BRACKETS: Final = {"left": ("[", ")"), "right": ("(", "]"), "both": ("[", "]"), "neither": ("(", ")")}
+
+
+def _sparse(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    fields = _fields(node, reader)
+    length, place, places = reader.once(_places, fields.get("_sparse_index"))
+    values = column_of(fields.get("_sparse_values"), reader)
+    dtype = fields.get("_dtype")
+    fill = reader.value(_fields(dtype, reader).get("_fill_value")) if type(dtype) is list else None
+
+    def get(i: int) -> Any:
+        at = place(i)
+        return fill if at is None or at >= len(values) else values[at]
+
+    shown = f"Sparse[{values.dtype}, {fill}]" if isinstance(fill, (int, float)) else f"Sparse[{values.dtype}]"
+    return Column(length, get, shown, (places, values, fill))
+
+
+_Place = Callable[[int], "int | None"]
+
+
+def _places(raw: Any, reader: Reader) -> tuple[int, _Place, tuple[Any, ...]]:
+    # IntIndex(length, places) or BlockIndex(length, starts, lengths)
+    if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or len(raw) != 3:
+        raise NotPlainError
+    args = raw[1]
+    if not 2 <= len(args) <= 3 or type(args[0]) is not int or not 0 <= args[0] < 1 << 62:
+        raise NotPlainError
+    starts = array_of(args[1], reader)
+    if starts.ndim != 1 or starts.dtype.kind != "i":
+        raise NotPlainError
+    if len(args) == 2:
+
+        def place(i: int) -> int | None:
+            at = bisect_left(starts, i)
+            return at if at < len(starts) and starts[at] == i else None
+
+        return args[0], place, (starts,)
+    lengths = array_of(args[2], reader)
+    if lengths.shape != starts.shape or lengths.dtype.kind != "i":
+        raise NotPlainError
+    reader.budget.touch(args[2], 256 * len(lengths))
+    before = [0, *accumulate(lengths)]
+
+    def block(i: int) -> int | None:
+        at = bisect_right(starts, i) - 1
+        return before[at] + i - starts[at] if at >= 0 and i - starts[at] < lengths[at] else None
+
+    return args[0], block, (starts, lengths)
+
+
+def _array(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    return _backed(node, reader, None)
+
+
+# Scalars.
+
+
+def _timestamp(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    # _unpickle_timestamp(value, freq, zone, resolution)
+    value = _decoded("M", args[:1], args[3] if len(args) > 3 else None)
+    if len(node) != 3 or not 3 <= len(args) <= 4:
+        raise NotPlainError
+    return value if args[2] is None else _in_zone(aware(value), reader.value(args[2]))
+
+
+def _in_zone(moment: Any, zone: Any) -> Any:
+    # The rules of a named zone are not in the pickle; the moment itself is, in UTC.
+    offset = zone.utcoffset(None) if isinstance(zone, tzinfo) else None
+    return (
+        moment.astimezone(zone) if isinstance(offset, timedelta) and hasattr(moment, "astimezone") else moment
+    )
+
+
+def _timedelta(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
+    if len(node) != 3 or len(args) > 2:
+        raise NotPlainError
+    return _decoded("m", args[:1], args[1] if len(args) > 1 else None)
+
+
+def _decoded(kind: str, args: tuple[Any, ...], resolution: Any) -> Any:
+    unit = {None: "ns", 7: "s", 8: "ms", 9: "us", 10: "ns"}.get(
+        resolution if type(resolution) is int else None
+    )
+    if unit is None or len(args) != 1 or type(args[0]) is not int or not -(1 << 63) <= args[0] < 1 << 63:
+        raise NotPlainError
+    return DType(kind, 8, "<", unit).decode(memoryview(args[0].to_bytes(8, "little", signed=True)), 0)
+
+
+def _one_period(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
+    # pandas.Period(None, offset, ordinal)
+    if len(node) != 3 or len(args) != 3 or args[0] is not None or type(args[2]) is not int:
+        raise NotPlainError
+    return _period(args[2], _offset(args[1]))
+
+
+def _nothing(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> None:
+    return None
+
+
+#: What makes an array or a scalar, by exact dotted name.
+VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
+    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _array,
+    "pandas._libs.interval.__pyx_unpickle_IntervalMixin": _intervals,
+    "pandas._libs.tslibs.nattype._nat_unpickle": _nothing,
+    "pandas._libs.tslibs.timedeltas._timedelta_unpickle": _timedelta,
+    "pandas._libs.tslibs.timestamps._unpickle_timestamp": _timestamp,
+    "pandas.Period": _one_period,
+    "pandas._libs.tslibs.period.Period": _one_period,
+    **{
+        f"pandas.{module}.{name}": build
+        for name, home, build in (
+            ("IntegerArray", "integer", _masked),
+            ("FloatingArray", "floating", _masked),
+            ("BooleanArray", "boolean", _masked),
+            ("IntervalArray", "interval", _intervals),
+            ("ArrowStringArray", "string_arrow", _of_arrow),
+            ("ArrowStringArrayNumpySemantics", "string_arrow", _of_arrow),
+            ("ArrowExtensionArray", "arrow.array", _of_arrow),
+            ("SparseArray", "sparse.array", _sparse),
+        )
+        for module in ("arrays", f"core.arrays.{home}")
+    },
+}

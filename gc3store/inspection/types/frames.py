@@ -1,0 +1,204 @@
+"""pandas objects, read from what their pickles hold, without pandas.
+
+A DataFrame is written as a manager of blocks: two-dimensional arrays of the columns of
+one type, and the axes. The forms read here are those of pandas 1.1 up to 3; a form that
+is not known is shown as the placeholder that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from gc3store.inspection.machine.names import callee
+from gc3store.inspection.machine.nodes import CALL, Node
+from gc3store.inspection.types.arrays import Array, array_of
+from gc3store.inspection.types.arrow import VALUES as ARROW
+from gc3store.inspection.types.columns import Column, Frame, Index
+from gc3store.inspection.types.extension import VALUES as EXTENSIONS
+from gc3store.inspection.types.extension import between, column_of
+from gc3store.inspection.types.standard import NotPlainError, list_of, mapping_of, state_of
+
+if TYPE_CHECKING:
+    from gc3store.inspection.building import Reader
+
+__all__ = ["VALUES"]
+
+
+# Labels.
+
+
+def _new_index(args: tuple[Any, ...], node: Node, reader: Reader) -> Index:
+    # pandas.core.indexes.base._new_Index(class, {...})
+    if len(args) != 2 or len(node) != 3:
+        raise NotPlainError
+    kind, fields = callee(args[0]).rpartition(".")[2], mapping_of(args[1], reader.budget)
+    if kind == "MultiIndex":
+        return _multi(fields, reader)
+    names = [reader.value(fields.get("name"))]
+    if kind == "RangeIndex":
+        start, stop, step = (fields.get(name) for name in ("start", "stop", "step"))
+        if any(type(n) is not int for n in (start, stop, step)) or not step:
+            raise NotPlainError
+        values = range(start, stop, step)  # type: ignore[arg-type]
+        return Index(Column(_length(values), values.__getitem__, "int64", (values,)), names)
+    if kind == "IntervalIndex" and "left" in fields:
+        ends = (_index(fields["left"], reader), _index(fields.get("right"), reader))
+        return Index(between(*ends, fields.get("closed")), names)
+    return Index(column_of(fields.get("data"), reader), names)
+
+
+def _index(raw: Any, reader: Reader) -> Index:
+    value = reader.value(raw)
+    if not isinstance(value, Index):
+        raise NotPlainError
+    return value
+
+
+def _length(values: range) -> int:
+    try:
+        return len(values)
+    except OverflowError:
+        raise NotPlainError from None
+
+
+def _multi(fields: dict[str, Any], reader: Reader) -> Index:
+    budget = reader.budget
+    levels = [_index(level, reader) for level in list_of(fields.get("levels"), budget)]
+    codes = [array_of(code, reader) for code in list_of(fields.get("codes"), budget)]
+    names = [reader.value(name) for name in list_of(fields.get("names"), budget)]
+    if (
+        not levels
+        or len(levels) != len(codes)
+        or len({code.shape for code in codes}) != 1
+        or codes[0].ndim != 1
+        or any(code.dtype.kind not in "iu" for code in codes)
+        or any(
+            level.dtype == "MultiIndex" for level in levels
+        )  # labels of labels, each as large as all below
+    ):
+        raise NotPlainError
+
+    def get(i: int) -> tuple[Any, ...]:
+        return tuple(
+            level[code[i]] if 0 <= code[i] < len(level) else None
+            for level, code in zip(levels, codes, strict=True)
+        )
+
+    return Index(Column(len(codes[0]), get, "MultiIndex", (*levels, *codes)), names)
+
+
+# Frames and series.
+
+
+class _Manager:
+    """A manager's blocks, each with the places of its columns, and the axes."""
+
+    __slots__ = ("axes", "blocks")
+
+    def __init__(self, raw: Any, reader: Reader) -> None:
+        if type(raw) is not list or callee(raw[0]).rpartition(".")[2] not in (
+            "BlockManager",
+            "SingleBlockManager",
+        ):
+            raise NotPlainError
+        budget = reader.budget
+        if raw[2] == CALL and type(raw[1]) is tuple and len(raw[1]) == 2 and len(raw) == 3:
+            axes, found = list_of(raw[1][1], budget), []
+            for block in list_of(raw[1][0], budget):
+                if type(block) is not list or not callee(block[0]).endswith(
+                    ("._unpickle_block", ".new_block")
+                ):
+                    raise NotPlainError
+                if type(block[1]) is not tuple or len(block[1]) < 2:
+                    raise NotPlainError
+                found.append(block[1][:2])
+        else:
+            state = state_of(raw)
+            if type(state) is not tuple or len(state) != 4:
+                raise NotPlainError
+            table = mapping_of(mapping_of(state[3], budget).get("0.14.1"), budget)
+            axes, found = list_of(table.get("axes"), budget), []
+            for entry in list_of(table.get("blocks"), budget):
+                fields = mapping_of(entry, budget)
+                found.append((fields.get("values"), fields.get("mgr_locs")))
+        self.axes = [_index(axis, reader) for axis in axes]
+        self.blocks = [(values, self._places(values, places, reader)) for values, places in found]
+
+    def _places(self, values: Any, raw: Any, reader: Reader) -> list[int]:
+        places = reader.value(raw)
+        if isinstance(places, slice):
+            steps = range(*(_number(n) for n in (places.start, places.stop, places.step or 1)))
+            count = _length(steps)
+        elif isinstance(places, Array) and places.ndim == 1 and places.dtype.kind == "i":
+            count = len(places)
+        else:
+            raise NotPlainError
+        # Each place is a column, of which something is in the block: once, and if there are any rows.
+        block = reader.value(values)
+        if isinstance(block, Array) and block.size >= count and block.ndim:
+            reader.budget.touch(values, 512 * count)
+        else:
+            reader.budget.charge(512 * count)
+        return places.tolist() if isinstance(places, Array) else list(steps)
+
+
+def _number(raw: Any) -> int:
+    if raw is not None and type(raw) is not int:
+        raise NotPlainError
+    return raw or 0
+
+
+def _manager(node: Node, reader: Reader) -> tuple[Any, dict[str, Any]]:
+    fields = mapping_of(state_of(node), reader.budget)
+    return fields.get("_mgr", fields.get("_data")), fields
+
+
+def _frame_of(raw: Any, reader: Reader) -> Frame:
+    manager = reader.once(_Manager, raw)
+    axes, places = manager.axes, [place for _, found in manager.blocks for place in found]
+    if len(axes) != 2 or len(places) != len(axes[0]):
+        raise NotPlainError
+    columns: list[Column | None] = [None] * len(places)
+    for values, found in manager.blocks:
+        for row, place in enumerate(found):
+            if not 0 <= place < len(columns) or columns[place] is not None:
+                raise NotPlainError
+            column = column_of(values, reader, row)
+            if len(column) != len(axes[1]):
+                raise NotPlainError
+            columns[place] = column
+    return Frame(axes[0], axes[1], columns)  # type: ignore[arg-type]
+
+
+def _frame(_args: tuple[Any, ...], node: Node, reader: Reader) -> Frame:
+    manager, _ = _manager(node, reader)
+    made = reader.once(_frame_of, manager)
+    return Frame(made.columns, made.index, made.values)
+
+
+def _series(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+    raw, fields = _manager(node, reader)
+    manager = reader.once(_Manager, raw)
+    if len(manager.axes) != 1 or len(manager.blocks) != 1:
+        raise NotPlainError
+    column, index = column_of(manager.blocks[0][0], reader), manager.axes[0]
+    if len(column) != len(index):
+        raise NotPlainError
+    return column.labelled(reader.value(fields.get("_name")), index)
+
+
+#: What makes a pandas object, by exact dotted name.
+VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
+    **EXTENSIONS,
+    **ARROW,
+    "pandas.DataFrame": _frame,
+    "pandas.Series": _series,
+    "pandas.core.frame.DataFrame": _frame,
+    "pandas.core.series.Series": _series,
+    "pandas.core.indexes.base._new_Index": _new_index,
+    "pandas.core.indexes.datetimes._new_DatetimeIndex": _new_index,
+    "pandas.core.indexes.interval._new_IntervalIndex": _new_index,
+    "pandas.core.indexes.period._new_PeriodIndex": _new_index,
+    "pandas.core.indexes.timedeltas._new_TimedeltaIndex": _new_index,
+}

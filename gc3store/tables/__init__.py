@@ -1,0 +1,1 @@
+"""Records, and what is in their objects, as tables."""

@@ -1,0 +1,247 @@
+"""Values that were read out of records before, in the user's cache directory.
+
+One file for each store and path, which may be thrown away at any time. A value counts as long
+as its record has the stamp that it was read at; one that was found by way of a reference,
+as long as the records on the way have theirs. Where a store can tell at once that nothing in
+it has changed, a file is taken as it is. Otherwise it is compared as a whole, or record by record.
+
+A file is replaced, never changed, so that any number of processes may use it; one that
+does not fit its checksum is not there. All files together take a bounded space: those that
+were not used for longest go first.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import platformdirs
+import xxhash
+
+from gc3store.format import dump_json, load_json
+from gc3store.tables.cell_values import GONE, UNKNOWN, Found, decoded, encoded
+
+__all__ = ["STAMP", "Remembered", "Rows", "stamps_of"]
+
+_VERSION: Final = 2
+
+#: The fields that a record's stamp is made of.
+STAMP: Final = ("revision", "size", "modified")
+
+#: Bytes that all files together may take.
+MOST: Final = 512 << 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The records that a table shows.
+
+    Attributes
+    ----------
+    ids : sequence of str
+        Their IDs.
+    stamps : sequence of str
+        For each, a text that changes whenever the record does.
+    whole : bool
+        Whether these are all records of the store.
+    token : str or None
+        Changes whenever anything in the store does; `None` where nothing tells.
+    """
+
+    ids: Sequence[str]
+    stamps: Sequence[str]
+    whole: bool = False
+    token: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these records in this state from others."""
+        hasher = xxhash.xxh3_128()
+        for texts in (self.ids, self.stamps):
+            hasher.update("\0".join(texts).encode("utf-8", "surrogatepass"))
+            hasher.update(b"\n")
+        return hasher.hexdigest()
+
+
+def stamps_of(fields: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the stamps of records from columns of their fields."""
+    return [f"{r}.{s}.{m}" for r, s, m in zip(*(fields[name] for name in STAMP), strict=True)]
+
+
+Current = Callable[[Iterable[str]], Mapping[str, str]]
+
+
+class Remembered:
+    """The values on one path in the records of one store.
+
+    Parameters
+    ----------
+    uuid : str or None
+        The store's UUID; nothing is remembered of one that has none.
+    path : str
+        The path.
+    """
+
+    #: Stands for a value that was not remembered.
+    UNKNOWN: ClassVar[Any] = UNKNOWN
+
+    def __init__(self, uuid: str | None, path: str) -> None:
+        self._file: Path | None = None
+        self._path = path
+        if uuid is not None:
+            digest = xxhash.xxh3_64_hexdigest(path.encode("utf-8", "surrogatepass"))
+            name = "".join(ch for ch in uuid if ch.isalnum() or ch == "-")
+            self._file = _place() / name / f"{digest}.json"
+
+    def all(self, token: str) -> tuple[list[str], list[Any]] | None:
+        """Return the IDs and values of all records of a store in the state that `token` stands for.
+
+        `None` if that was not remembered, or not of each of them.
+        """
+        head, rest = self._read()
+        if head is None or head.get("token") != token or not head.get("complete"):
+            return None
+        try:
+            values, ids = load_json(rest[0]), load_json(rest[1])
+        except ValueError:
+            return None
+        return ids, [v if type(v) is not dict else _value(v) for v in values]
+
+    def recall(self, rows: Rows, current: Current) -> tuple[list[Any], list[int], bool]:
+        """Return what is known of each record, the positions of those that are not, and whether it is of now.
+
+        It is of now if these very records were remembered last, in the state that they are in.
+
+        Parameters
+        ----------
+        rows : Rows
+            The records.
+        current : callable
+            Returns the stamps that other records have now, by ID.
+        """
+        head, rest = self._read()
+        if head is None:
+            return [UNKNOWN] * len(rows.ids), list(range(len(rows.ids))), False
+        found: list[Any]
+        same = head.get("digest") == rows.digest
+        if same:
+            found = load_json(rest[0])
+        else:
+            values, ids, stamps = (load_json(line) for line in rest)
+            entries = dict(zip(ids, zip(stamps, values, strict=True), strict=True))
+            nothing = (None, None)
+            found = []
+            for id_, stamp in zip(rows.ids, rows.stamps, strict=True):
+                known, value = entries.get(id_, nothing)
+                found.append(value if known == stamp else {"t": "unknown"})
+        odd = [at for at, value in enumerate(found) if type(value) is dict]
+        if odd:
+            self._decode(found, odd, rows, current)
+        exact = same and head.get("token") == rows.token
+        return found, [at for at in odd if found[at] is UNKNOWN], exact
+
+    def _decode(self, found: list[Any], odd: list[int], rows: Rows, current: Current) -> None:
+        for at in odd:
+            found[at] = decoded(found[at])
+        indirect = [at for at in odd if type(found[at]) is Found]
+        if not indirect:
+            return
+        now = current({id_ for at in indirect for id_, _ in found[at].on})
+        for at in indirect:
+            if not all(now.get(id_, GONE) == stamp for id_, stamp in found[at].on):
+                found[at] = UNKNOWN
+
+    def remember(self, rows: Rows, values: Sequence[Any]) -> None:
+        """Keep values, those found by way of references as `Found`; failing to is no error."""
+        if self._file is None:
+            return
+        ids, stamps = list(rows.ids), list(rows.stamps)
+        kept = [encoded(value) for value in values]
+        digest = rows.digest
+        complete = rows.whole and not any(type(v) is dict and v["t"] == "unknown" for v in kept)
+        if not rows.whole:  # what other queries asked for is kept
+            head, rest = self._read()
+            if head is not None:
+                shown = set(ids)
+                for value, id_, stamp in zip(*(load_json(line) for line in rest), strict=True):
+                    if id_ not in shown:
+                        ids.append(id_)
+                        stamps.append(stamp)
+                        kept.append(value)
+                        digest = ""
+        body = b"\n".join(dump_json(part) for part in (kept, ids, stamps))
+        head = {
+            "version": _VERSION,
+            "path": self._path,
+            "token": rows.token,
+            "digest": digest,
+            "complete": complete,
+            "sum": xxhash.xxh3_64_hexdigest(body),
+        }
+        self._write(dump_json(head) + b"\n" + body)
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        temporary: str | None = None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self._file.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, self._file)
+            _make_room(self._file)
+        except OSError:  # a full disk, a directory that is read-only: it saves time, nothing else
+            if temporary is not None:
+                with suppress(OSError):
+                    os.unlink(temporary)
+
+    def _read(self) -> tuple[dict[str, Any] | None, list[bytes]]:
+        if self._file is None:
+            return None, []
+        try:
+            data = self._file.read_bytes()
+            first, _, body = data.partition(b"\n")
+            head = load_json(first)
+        except (OSError, ValueError):
+            return None, []
+        if not isinstance(head, dict) or head.get("version") != _VERSION or head.get("path") != self._path:
+            return None, []
+        if head.get("sum") != xxhash.xxh3_64_hexdigest(body):
+            return None, []
+        with suppress(OSError):
+            os.utime(self._file)  # what is used is kept
+        return head, body.split(b"\n")
+
+
+def _value(cell: Any) -> Any:
+    value = decoded(cell)
+    return value.value if type(value) is Found else value
+
+
+def _place() -> Path:
+    return platformdirs.user_cache_path("gc3store") / "columns"
+
+
+def _make_room(newest: Path) -> None:
+    """Remove the files that were not used for longest, where all together are too large."""
+    found: list[tuple[float, int, str]] = []
+    for directory, _, names in os.walk(_place()):
+        for name in names:
+            path = os.path.join(directory, name)
+            with suppress(OSError):
+                status = os.stat(path)
+                found.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= MOST:
+            break
+        if path != str(newest):
+            with suppress(OSError):
+                os.unlink(path)
+                total -= size
