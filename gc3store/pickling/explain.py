@@ -9,6 +9,7 @@ from typing import Any
 from gc3store.errors import LoadError, MissingClassError
 from gc3store.pickling import Source, encode, is_persistable
 from gc3store.record import Record
+from gc3store.support.renaming import renamed
 
 __all__ = ["explain_missing", "find_culprit"]
 
@@ -147,18 +148,18 @@ def explain_missing(record: Record | None, id_: str, source: Source, error: Base
         names = globals_of(stream, source.buffers)
     except LoadError:
         names = []
+    sought = [renamed(found.module, found.name) for found in names if found.found is False]
     culprits = [
-        found
-        for found in names
-        if found.found is False
-        and (found.name == wanted or found.module == module or found.module.startswith(f"{module}."))
+        (place, name)
+        for place, name in sought
+        if name == wanted or place == module or place.startswith(f"{module}.")
     ]
     origin = record.origin if record is not None else {}
     if culprits:
-        culprit = culprits[0]
-        missing = culprit.path
+        place, name = culprits[0]
+        missing = f"{place}.{name}"
         where = "module cannot be imported" if module else "module has no such name"
-        sentence = f"{id_} needs {culprit.name} from the module {culprit.module!r}, and that {where} here"
+        sentence = f"{id_} needs {name} from the module {place!r}, and that {where} here"
     elif isinstance(error, ModuleNotFoundError):
         sentence = f"{id_} needs the module {missing!r}, which cannot be imported here"
     else:

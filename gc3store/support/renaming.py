@@ -50,12 +50,8 @@ def rename(old: str, new: str | None) -> None:
             _names.pop(old, None)
             return
         table = {**_names, old: new}
-        seen, name = {old}, new
-        while name in table:
-            name = table[name]
-            if name in seen:
-                raise OptionError(f"Renaming {old} to {new} would go in a circle.")
-            seen.add(name)
+        if _has_circle(table):
+            raise OptionError(f"Renaming {old} to {new} would go in a circle.")
         _names[old] = new
 
 
@@ -68,12 +64,31 @@ def renamed(module: str, name: str) -> tuple[str, str]:
     """Return the module and the name that take the place of those stored."""
     if not _names:
         return module, name
-    for _ in range(len(_names) + 1):
-        path = f"{module}.{name}"
-        if path in _names:
-            module, _, name = _names[path].rpartition(".")
-        elif module in _names:
-            module = _names[module]
-        else:
-            break
+    table = dict(_names)
+    while (found := _next(table, module, name)) is not None:
+        module, name = found
     return module, name
+
+
+def _next(table: dict[str, str], module: str, name: str) -> tuple[str, str] | None:
+    """Return what takes the place of a name in one step; `None` if nothing does."""
+    path = f"{module}.{name}"
+    if path in table:
+        module, _, name = table[path].rpartition(".")
+        return module, name
+    return (table[module], name) if module in table else None
+
+
+def _has_circle(table: dict[str, str]) -> bool:
+    """Whether some name is renamed to itself in the end."""
+    classes = (path.rpartition(".") for path in table)
+    starts = [(module, name) for module, _, name in classes] + [(module, "") for module in table]
+    for start in starts:
+        seen = {start}
+        found = _next(table, *start)
+        while found is not None and found not in seen:
+            seen.add(found)
+            found = _next(table, *found)
+        if found is not None:
+            return True
+    return False
