@@ -15,6 +15,7 @@ from gc3store.inspection.machine.nodes import (
     OBJ,
     PAIRS,
     PERSISTENT,
+    SETTER,
     STATE,
     Node,
 )
@@ -207,8 +208,9 @@ def raw_attributes(raw: Any) -> dict[str, Any]:
         _pairs(raw, found)
         return found
     for chunk in raw[3:]:
-        if type(chunk) is list and chunk[2] == STATE:
-            state = chunk[0]
+        if type(chunk) is list and chunk[2] in (STATE, SETTER):
+            # A setter is called with the object and its state.
+            state = chunk[0] if chunk[2] == STATE else chunk[1][1] if len(chunk[1]) == 2 else None
             for part in state if type(state) is tuple and len(state) == 2 else (state,):
                 if type(part) is list and part[2] == DICT:
                     _pairs(part, found)

@@ -20,6 +20,7 @@ from gc3store.inspection.types.standard import VALUES
 from gc3store.inspection.values import class_path
 from gc3store.paths import MISSING, Path, parse
 from gc3store.record import Query
+from gc3store.tables.attributes import texts
 from gc3store.tables.path_reader import Probe, probes
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ def attributes(store: Inspecting, filters: Mapping[str, Any]) -> pd.DataFrame:
             seen.note(shape, probe)
             if probe.is_job:
                 seen.note_job(shape.cls, store, id_, probe)
-    return pd.DataFrame(seen.rows(), columns=["cls", "path", "count", "of", "types", "example"])
+    rows = seen.rows()
+    names = ["cls", "path", "count", "of", "types", "example"]
+    cells = {name: [row[name] for row in rows] for name in names}
+    for name in ("cls", "path", "types", "example"):  # a text may hold what the usual type cannot
+        cells[name] = texts(cells[name], lambda values, dtype: pd.array(values, dtype=dtype))
+    return pd.DataFrame(cells, columns=names)
 
 
 class _Shape:
