@@ -32,6 +32,7 @@ from gc3store.format import unpack_head
 from gc3store.record import Query, Record, human_size
 from gc3store.registry import make_store
 from gc3store.support.progress import progress, without_bars
+from gc3store.support.redaction import redact
 
 __all__ = ["main"]
 
@@ -392,7 +393,7 @@ def _clean(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"gc3store: {_clean(text)}", file=sys.stderr)
+    print(f"gc3store: {_clean(redact(text))}", file=sys.stderr)
 
 
 def _wants_progress(options: argparse.Namespace) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from gc3store.errors import NotSupportedError
 from gc3store.record import Query, Record
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ class Store(ABC):
     @property
     def url(self) -> str | None:
         """Where the objects are, without any password."""
-        return self._url
+        return None if self._url is None else redact(self._url)
 
     # What every store has.
 

@@ -40,7 +40,7 @@ from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import summary
 from gc3store.sql.dialect import backend_for
-from gc3store.sql.url import parse, shown, without
+from gc3store.sql.url import parse, shown, without_secrets
 from gc3store.support.forking import undisturbed
 
 __all__ = ["GC3PieTable"]
@@ -100,7 +100,7 @@ class GC3PieTable(GC3PieRecords):
         self._table_name = table_name
         self._timeout = timeout
         self._path = os.path.abspath(url.database or "") if is_sqlite(url) else None
-        place = f"{shown(without(self._absolute_url()))}#{table_name}"
+        place = f"{shown(without_secrets(self._absolute_url()))}#{table_name}"
         self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, place))
         self._engine = engine_for(url, timeout=timeout)
         self._writer: Any = None
@@ -124,7 +124,11 @@ class GC3PieTable(GC3PieRecords):
         return reopened, (type(self), url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
-        return reopened, (type(self), without(self._absolute_url()).render_as_string(), self._options())
+        return reopened, (
+            type(self),
+            without_secrets(self._absolute_url()).render_as_string(),
+            self._options(),
+        )
 
     def _absolute_url(self) -> URL:
         return self._sa_url.set(database=self._path or self._sa_url.database)

@@ -17,7 +17,7 @@ from IPython.core.magic import line_cell_magic, line_magic, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from gc3store.jupyter.actions import one_line
-from gc3store.jupyter.secrecy import hide
+from gc3store.support.redaction import redact
 
 __all__ = [
     "command",
@@ -174,8 +174,8 @@ def one_line_errors(magic: Callable[P, T]) -> Callable[P, T]:
         try:
             return magic(*args, **kwargs)
         except UsageError as error:
-            raise UsageError(hide(str(error))) from error.__cause__
+            raise UsageError(redact(str(error))) from error.__cause__
         except Exception as error:
-            raise UsageError(hide(one_line(error))) from error
+            raise UsageError(redact(one_line(error))) from error
 
     return wrapper

@@ -22,13 +22,14 @@ import traitlets
 from gc3store.engine.record_store import RecordStore
 from gc3store.errors import UsageError
 from gc3store.jupyter.actions import one_line
-from gc3store.jupyter.catalogue import Selected, redact
+from gc3store.jupyter.catalogue import Selected
 from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.origin import notebook_name
 from gc3store.jupyter.service import Service
 from gc3store.jupyter.wire import question
 from gc3store.registry import make_store
 from gc3store.store import Store
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,6 @@ is missing is said in plain sentences (`Catalogue.notes`).
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,20 +22,10 @@ if TYPE_CHECKING:
 
     from gc3store.store import Store
 
-__all__ = ["Catalogue", "Selected", "redact"]
+__all__ = ["Catalogue", "Selected"]
 
 #: Columns of the table that `Catalogue.table` makes.
 _TABLE = ("name", "cls", "state", "tags", "size", "created", "modified", "revision")
-
-
-def redact(text: str) -> str:
-    """Return `text` without the passwords of the URLs in it.
-
-    >>> redact("cannot reach postgresql://me:se%40cret@db/jobs?password=x")
-    'cannot reach postgresql://me:***@db/jobs?password=***'
-    """
-    text = re.sub(r"(://[^\s:/@]*):[^\s@]*@", r"\1:***@", text)
-    return re.sub(r"(?i)\b(password|passwd|pwd|token|secret|sslkey)=[^\s&;]*", r"\1=***", text)
 
 
 class Catalogue:

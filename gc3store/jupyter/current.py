@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import UsageError
-from gc3store.jupyter.secrecy import hide, passwords
+from gc3store.support.redaction import passwords, redact
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -58,7 +58,7 @@ class CurrentStore:
         if self._unsaid:
             url, why = self._default()
             self._unsaid = False
-            where = hide(self._store.url or url, *self._secrets)
+            where = redact(self._store.url or url, *self._secrets)
             self._say(f"Using {where} ({why}); %store_open URL opens another.")
         return self._store
 

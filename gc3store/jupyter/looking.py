@@ -13,8 +13,8 @@ from gc3store.jupyter.catalogue import Catalogue
 from gc3store.jupyter.difference import differences
 from gc3store.jupyter.listing import Details, Listing, plain
 from gc3store.jupyter.lookup import entries, resolve, versions
-from gc3store.jupyter.secrecy import hide
 from gc3store.record import Query
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.jupyter.magics import StoreMagics
@@ -56,7 +56,7 @@ class LookingMagics(Magics):
         args = parse(self.store_list, line)
         store = self.main.current.get()
         limit = args.limit if args.limit is not None else self.main.limit
-        where = hide(str(store.url or type(store).__name__), *self.main.current.secrets)
+        where = redact(str(store.url or type(store).__name__), *self.main.current.secrets)
         if len(args.filters) == 1 and not args.sort and (found := versions(store, args.filters[0])):
             name = args.filters[0]
             labels = [f"{name}@{n}" for n in range(len(found), 0, -1)]

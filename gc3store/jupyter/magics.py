@@ -30,13 +30,14 @@ from gc3store.jupyter.arguments import (
 from gc3store.jupyter.catalogue import Catalogue
 from gc3store.jupyter.cells import run_and_return
 from gc3store.jupyter.current import CurrentStore
+from gc3store.jupyter.history import forget_input
 from gc3store.jupyter.lookup import entries, resolve
 from gc3store.jupyter.origin import cell_origin
 from gc3store.jupyter.portability import Portability
-from gc3store.jupyter.secrecy import forget_input, hide
 from gc3store.jupyter.variables import variables
 from gc3store.record import Query, human_size
 from gc3store.store import Store
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.jupyter.outcome import Outcome, Undo
@@ -403,7 +404,7 @@ class StoreMagics(Magics):
     def say(self, *lines: str) -> None:
         """Print lines, without passwords in them."""
         for line in lines:
-            print(hide(line, *self.current.secrets))
+            print(redact(line, *self.current.secrets))
 
     def _show(self, outcome: Outcome, hint: str = "") -> None:
         self.say(outcome.message + (f"; {hint}" if hint else ""))

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from gc3store.jupyter.secrecy import hide
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -78,7 +78,7 @@ def cell_origin(
 def _described(notebook: str | None, count: int, source: str, secrets: tuple[str, ...]) -> Mapping[str, Any]:
     origin: dict[str, Any] = {} if notebook is None else {"notebook": notebook}
     origin["cell"] = count
-    source = hide(source, *secrets).strip("\n")
+    source = redact(source, *secrets).strip("\n")
     if len(source) > SOURCE_LIMIT:
         source = f"{source[:SOURCE_LIMIT]}\n… and {len(source) - SOURCE_LIMIT:,} characters more"
     if source:

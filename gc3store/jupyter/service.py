@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import ObjectNotFoundError, UsageError
 from gc3store.jupyter import actions
-from gc3store.jupyter.catalogue import Catalogue, Selected, redact
+from gc3store.jupyter.catalogue import Catalogue, Selected
 from gc3store.jupyter.inside import facts, lines
 from gc3store.jupyter.outcome import STORE, Outcome
 from gc3store.jupyter.variables import check_variable, suggest, variables
@@ -39,6 +39,7 @@ from gc3store.jupyter.wire import (
     value_of,
 )
 from gc3store.record import Condition, Query
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.jupyter.outcome import Undo

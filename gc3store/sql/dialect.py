@@ -20,7 +20,8 @@ from gc3store.errors import (
 )
 from gc3store.ids import MAX_BYTES
 from gc3store.pickling import STEP
-from gc3store.sql.url import secrets_of, shown, without_secrets
+from gc3store.sql.url import secrets_of, shown
+from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.sql.query_cache import Answers
@@ -176,7 +177,7 @@ class Backend(ABC):
 
     def message_of(self, error: Exception) -> str:
         """Return what a driver's error says, on one line and without secrets."""
-        return without_secrets(str(error), self._secrets).rstrip(". ")
+        return " ".join(redact(str(error), *self._secrets).split()).rstrip(". ")
 
     def fit_to_show(self, error: Exception) -> Exception | None:
         """Return an error of the driver, unless it quotes a secret."""

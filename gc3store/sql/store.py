@@ -38,7 +38,7 @@ from gc3store.sql.catalogue import SqlCatalogue
 from gc3store.sql.dialect import backend_for
 from gc3store.sql.search import SearchIndex
 from gc3store.sql.statements import VERSION, Statements, check_table_name
-from gc3store.sql.url import parse, without
+from gc3store.sql.url import parse, without_secrets
 
 __all__ = ["SqlStore"]
 
@@ -143,7 +143,7 @@ class SqlStore(SqlCatalogue):
         return reopened, (type(self), url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
-        url = without(self._backend.absolute_url())
+        url = without_secrets(self._backend.absolute_url())
         return reopened, (type(self), url.render_as_string(), self._options())
 
     def _options(self) -> dict[str, Any]:

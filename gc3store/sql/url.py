@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gc3store.errors import InvalidURLError
+from gc3store.support.redaction import is_secret_name, spellings
 
-__all__ = ["parse", "secrets_of", "shown", "sqlite_path", "without", "without_secrets"]
+__all__ = ["parse", "secrets_of", "shown", "sqlite_path", "without_secrets"]
 
 #: What stands before ``://``, and the driver of SQLAlchemy that is used for it.
 _DRIVERS = {
@@ -21,9 +22,6 @@ _DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
-
-#: Parameters in the query part of a URL whose values are secrets.
-_SECRET = ("password", "passwd", "sslpassword", "ssl_key_password", "passfile")
 
 _FRAGMENT = re.compile(r"#table=(.*)\Z", re.DOTALL)
 
@@ -80,14 +78,14 @@ def _kinds() -> str:
     return ", ".join(f"{scheme}://" for scheme in _DRIVERS)
 
 
-def without(url: URL, names: tuple[str, ...] = _SECRET) -> URL:
+def without_secrets(url: URL) -> URL:
     """Return `url` without password and secret parameters.
 
-    >>> without(parse("postgresql://ann:secret@db.example.org/jobs")[0]).render_as_string()
+    >>> without_secrets(parse("postgresql://ann:secret@db.example.org/jobs")[0]).render_as_string()
     'postgresql+psycopg://ann@db.example.org/jobs'
     """
     plain = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
-    return plain.difference_update_query(names)
+    return plain.difference_update_query(_secret_parameters(url))
 
 
 def shown(url: URL, scheme: str | None = None) -> str:
@@ -96,30 +94,22 @@ def shown(url: URL, scheme: str | None = None) -> str:
     >>> shown(parse("postgresql://ann:secret@db.example.org/jobs")[0])
     'postgresql://ann:***@db.example.org/jobs'
     """
-    hidden = url.difference_update_query(_SECRET)
+    hidden = url.difference_update_query(_secret_parameters(url))
     scheme = scheme or url.drivername.partition("+")[0]
     return hidden.set(drivername=scheme).render_as_string(hide_password=True)
 
 
 def secrets_of(url: URL) -> tuple[str, ...]:
-    """Return the texts that must not be shown, in all forms in which a driver may write them."""
+    """Return the strings that must not be shown, in all forms in which a driver may write them."""
     values = [url.password or ""]
-    for name in _SECRET:
-        value = url.query.get(name, ())
+    for name in _secret_parameters(url):
+        value = url.query[name]
         values += [value] if isinstance(value, str) else list(value)
-    found = {form for value in values if value for form in (value, quote(value), quote_plus(value))}
-    return tuple(sorted(found, key=len, reverse=True))
+    return spellings(values)
 
 
-def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a driver's message with each secret in it masked.
-
-    >>> without_secrets("cannot connect with user=ann password=s3cret", ("s3cret",))
-    'cannot connect with user=ann password=***'
-    """
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return " ".join(text.split())
+def _secret_parameters(url: URL) -> list[str]:
+    return [name for name in url.query if is_secret_name(name)]
 
 
 def sqlite_path(url: URL) -> str:

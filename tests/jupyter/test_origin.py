@@ -7,7 +7,6 @@ import warnings
 import pytest
 
 from gc3store.jupyter.origin import SOURCE_LIMIT, notebook_name
-from gc3store.jupyter.secrecy import hide, passwords
 
 
 @pytest.fixture
@@ -130,37 +129,3 @@ def test_notebook_name(shell, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "a-console-1")
     shell.user_ns.clear()
     assert notebook_name(shell) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        ("mysql://me:pa:ss@host/db", "pa:ss"),
-        ("mysql://me:p@ss@host/db", "p@ss"),
-        ("mysql://:lonely@host", "lonely"),
-        ("postgresql+psycopg://me:x%2Fy@[::1]:5432/db", "x%2Fy"),
-        ("postgresql://me@host/db?password=hunter2&sslmode=require", "hunter2"),
-        ("os.environ['DB_PASSWORD'] = 'hunter2'", "hunter2"),
-        ('{"api_key": "hunter2"}', "hunter2"),
-        ("password: str = 'hunter2'", "hunter2"),
-        ("getenv(\"TOKEN\", 'hunter2')", "hunter2"),
-        ("PASSWORD = '''hunter2'''", "hunter2"),
-        ("cannot connect to 'mysql://me:hunter2@host/db': refused", "hunter2"),
-    ],
-)
-def test_hide(text, secret):
-    assert secret in text
-    assert secret not in hide(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["sqlite:///x.db", "https://example.org:8080/a@b", "x = {'a': 1}", "tokens = count(words)", "a@b.c"],
-)
-def test_hide_leaves_the_rest(text):
-    assert hide(text) == text
-
-
-def test_passwords_are_known_in_every_spelling():
-    assert passwords("mysql://me:a%40b@host/db") == ("a%40b", "a@b")
-    assert passwords("sqlite:///x.db") == ()
