@@ -35,7 +35,7 @@ from gc3store.ids import MAX_PREFIX, check_id, number_of
 from gc3store.store import Store
 from gc3store.support.calls import outside
 from gc3store.support.forking import undisturbed
-from gc3store.support.graph import components, reaching
+from gc3store.support.graph import components, dependents
 from gc3store.support.progress import progress as with_progress
 
 __all__ = ["Copied", "copy"]
@@ -228,7 +228,7 @@ class _Copy:
         revisions, graph = self._graph([id_ for id_ in wanted if id_ not in self.result.failed])
         self.explicit = frozenset(self.source._by_origin()[0])
         changed = {id_ for id_, revision in revisions.items() if present.get(id_, ("", -1))[1] != revision}
-        todo = reaching(graph, changed)
+        todo = dependents(graph, changed)
         self.result.ids.update({id_: present[id_][0] for id_ in graph if id_ not in todo})
         parts = components({id_: graph[id_] for id_ in todo}, [id_ for id_ in graph if id_ in todo])
         late: set[str] = set()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gc3store import ConflictError, ObjectNotFoundError, Persistable, make_store
 from gc3store.engine.identity import IdentityMap, kind_of
 from gc3store.errors import StoreUnavailableError
-from gc3store.support.graph import reaching
+from gc3store.support.graph import dependents
 from gc3store.testing import Node, Point, in_fresh_process
 
 from .conftest import place_in
@@ -727,4 +727,4 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
         elif what == "sweep":
             identities._sweep()
         graph = {one: identity.references for one, identity in identities._live.items()}
-        assert identities._reaching({id_}) == reaching(graph, {id_})
+        assert identities._reaching({id_}) == dependents(graph, {id_})

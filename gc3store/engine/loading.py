@@ -16,7 +16,7 @@ from gc3store.pickling import checksum_of, decode, encode, make_shell
 from gc3store.pickling.finder import finder_for
 from gc3store.pickling.placeholders import MissingReference, faithful, keep_original
 from gc3store.support.batching import BYTES, Batches, by_size
-from gc3store.support.graph import components, reaching
+from gc3store.support.graph import components, dependents
 from gc3store.support.memory import many_objects
 from gc3store.support.progress import Progress
 
@@ -186,7 +186,7 @@ class Loading(Primitives):
                     raise not_found(id_)
             stack.enter_context(many_objects(len(revisions)))
             objects, changed = ({}, set(revisions)) if fresh else self._current(revisions)
-            for id_ in reaching(graph, changed):
+            for id_ in dependents(graph, changed):
                 objects.pop(id_, None)
             if objects:
                 graph = {id_: graph[id_] for id_ in _reached(graph, roots, objects)}

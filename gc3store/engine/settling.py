@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gc3store.engine.primitives import Draft
 from gc3store.engine.recording import Recording
-from gc3store.support.graph import reaching
+from gc3store.support.graph import dependents
 
 __all__ = ["Settling", "mark_staying"]
 
@@ -88,6 +88,6 @@ def mark_staying(written: Sequence[tuple[Draft, bool]], new: set[str]) -> None:
         return
     graph = {str(draft.id): draft.reference_ids() for draft, _ in written}
     missing = {str(draft.id) for draft, placed in written if draft.id in new and not placed}
-    incomplete = reaching(graph, missing) & new
+    incomplete = dependents(graph, missing) & new
     for draft, placed in written:
         draft.in_place = placed and draft.id not in incomplete

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-__all__ = ["components", "reaching"]
+__all__ = ["components", "dependents"]
 
 T = TypeVar("T")
 
@@ -78,10 +78,10 @@ def components(graph: Mapping[T, Sequence[T]], roots: Iterable[T]) -> Iterator[l
             low[parent] = min(low[parent], low[current])
 
 
-def reaching(graph: Mapping[T, Sequence[T]], changed: set[T]) -> set[T]:
+def dependents(graph: Mapping[T, Sequence[T]], changed: set[T]) -> set[T]:
     """Return the nodes from which a changed one can be reached, those themselves included.
 
-    >>> sorted(reaching({"a": ["b"], "b": ["c"], "c": [], "d": ["c"], "e": []}, {"b"}))
+    >>> sorted(dependents({"a": ["b"], "b": ["c"], "c": [], "d": ["c"], "e": []}, {"b"}))
     ['a', 'b']
     """
     if not changed or changed >= graph.keys():
