@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, MutableMapping
 from html import escape
 from pathlib import Path
@@ -23,10 +22,11 @@ from gc3store.engine.record_store import RecordStore
 from gc3store.errors import UsageError
 from gc3store.jupyter.actions import one_line
 from gc3store.jupyter.catalogue import Selected
-from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.origin import notebook_name
+from gc3store.jupyter.requests import LANES, REQUESTS, for_front_end
 from gc3store.jupyter.service import Service
 from gc3store.jupyter.wire import question
+from gc3store.jupyter.worker import Worker
 from gc3store.registry import make_store
 from gc3store.store import Store
 from gc3store.support.redaction import redact
@@ -96,9 +96,9 @@ class Browser(anywidget.AnyWidget):
             hidden=frozenset(shell.user_ns_hidden) if shell else frozenset(),
             origin=_origin,
             code=self._write_code,
+            on_select=lambda selected: self.set_trait("selected", selected),
         )
-        self._layout_of_columns = Layout(store)
-        self._fast, self._slow, self._acts = _Lane(), _Lane(), _Lane()
+        self._workers = {lane: Worker() for lane in LANES if lane != "immediate"}
         catalogue = self._service.catalogue
         question({key: options.get(key) for key in ("text", "filters", "order")}, catalogue.columns)
         super().__init__(
@@ -108,7 +108,8 @@ class Browser(anywidget.AnyWidget):
                 "offers": catalogue.offers,
                 "notes": catalogue.notes,
                 "columns": list(catalogue.columns),
-                "layout": self._layout_of_columns.read(),
+                "layout": self._service.layout.read(),
+                "requests": for_front_end(),
             },
             **options,
         )
@@ -136,39 +137,24 @@ class Browser(anywidget.AnyWidget):
     # -- requests -----------------------------------------------------------------------
 
     def _receive(self, _widget: object, request: object, _buffers: object) -> None:
-        """Answer a request where it holds up nothing that is quicker.
+        """Answer a request in its lane, where it holds up nothing that is quicker.
 
-        Rows and details are answered at once, in the thread that brought the request;
-        counts and actions each by a thread of their own. A store that is not known
-        to be safe from several threads is asked only in the main thread.
+        A store that is not known to be safe from several threads is asked only in the
+        main thread.
         """
         kind = request.get("kind") if isinstance(request, dict) else None
+        declared = REQUESTS.get(kind) if isinstance(kind, str) else None
         if not _is_thread_safe(self.store):
             _in_main_thread(lambda: self._reply(request))
-        elif kind in ("rows", "detail", "check", "select", "layout"):
+        elif declared is None or declared.lane == "immediate":
             self._reply(request)
-        elif kind in ("count", "facets", "total"):
-            (self._slow if kind == "count" else self._fast).put(lambda: self._reply(request))
         else:
-            self._acts.put(lambda: self._reply(request))
+            self._workers[declared.lane].put(lambda: self._reply(request))
 
     def _reply(self, request: Any) -> None:
-        kind = request.get("kind") if isinstance(request, dict) else None
-        kept = kind in ("select", "layout")
-        reply = self._keep(kind, request) if kept else self._service.answer(request)
-        envelope = {key: request.get(key) for key in ("client", "seq")} if isinstance(request, dict) else {}
-        self.send({**envelope, "kind": kind, **reply})
-
-    def _keep(self, kind: object, request: dict[str, Any]) -> dict[str, Any]:
-        try:
-            if kind == "select":
-                target = request.get("target")
-                self.selected = self._service.selected(target if isinstance(target, dict) else {})
-            else:
-                self._layout_of_columns.write(request.get("columns"))
-        except Exception as error:  # noqa: BLE001  observers are the user's code
-            return {"ok": False, "error": {"type": type(error).__name__, "message": one_line(error)}}
-        return {"ok": True}
+        echoed = ("client", "seq", "kind")
+        envelope = {key: request.get(key) for key in echoed} if isinstance(request, dict) else {}
+        self.send({**envelope, **self._service.answer(request)})
 
     def _write_code(self, outcome: Outcome) -> str:
         """Return the line that does the same here: a magic if it means this store, else Python."""
@@ -226,31 +212,6 @@ def browse(store: Store | str | None = None, **options: Any) -> Browser:
         magics = _magics()
         store = magics.current.get() if magics else make_store(os.environ.get("GC3STORE_URL", DEFAULT_URL))
     return Browser(store if isinstance(store, Store) else make_store(store), **options)
-
-
-class _Lane:
-    """Runs jobs one after the other in a thread that lives while there are any."""
-
-    def __init__(self) -> None:
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._running = False
-        self._lock = threading.Lock()
-
-    def put(self, job: Callable[[], None]) -> None:
-        with self._lock:
-            self._jobs.append(job)
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="gc3store-browser", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._jobs:
-                    self._running = False
-                    return
-                job = self._jobs.popleft()
-            job()
 
 
 def _is_thread_safe(store: Store) -> bool:

@@ -159,7 +159,7 @@ class Catalogue:
     def _count(self, query: Query, *conditions: Condition) -> int:
         return self.count(query.but(conditions=query.conditions + conditions))
 
-    def mark(self) -> tuple[int, str]:
+    def change_token(self) -> tuple[int, str]:
         """Return how many records there are, and a text that changes when they do.
 
         Told by the newest number and, where looking for it is cheap, the newest change.
@@ -169,8 +169,8 @@ class Catalogue:
             return total, str(total)
         fields = ["number", "modified"] if total <= 20_000 else ["number"]
         newest = [self.rows(Query(order=((field, True),), limit=1)) for field in fields]
-        marks = [found[0][field] for found, field in zip(newest, fields, strict=True) if found]
-        return total, " ".join(map(str, [total, *marks]))
+        newest_values = [found[0][field] for found, field in zip(newest, fields, strict=True) if found]
+        return total, " ".join(map(str, [total, *newest_values]))
 
     def table(self, query: Query) -> pd.DataFrame:
         """Return the matching records as a table, one row each, indexed by ID."""

@@ -22,7 +22,9 @@ from gc3store.errors import ObjectNotFoundError, UsageError
 from gc3store.jupyter import actions
 from gc3store.jupyter.catalogue import Catalogue, Selected
 from gc3store.jupyter.inside import facts, lines
+from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.outcome import STORE, Outcome
+from gc3store.jupyter.requests import REQUESTS, request
 from gc3store.jupyter.variables import check_variable, suggest, variables
 from gc3store.jupyter.wire import (
     FACETS,
@@ -66,6 +68,8 @@ class Service:
         Returns what is to be recorded of where an object was saved.
     code : callable, optional
         Returns an outcome as a line of code.
+    on_select : callable, optional
+        Takes the objects that were selected.
     """
 
     def __init__(
@@ -76,13 +80,16 @@ class Service:
         hidden: Collection[str] = (),
         origin: Callable[[], Mapping[str, Any] | None] | None = None,
         code: Callable[[Outcome], str] | None = None,
+        on_select: Callable[[Selected], None] | None = None,
     ) -> None:
         self.store = store
         self.catalogue = Catalogue(store)
+        self.layout = Layout(store)
         self.namespace = namespace
         self._hidden = hidden
         self._origin = origin
         self._code = code or (lambda outcome: outcome.python())
+        self._on_select = on_select
         self._undo: OrderedDict[int, Undo] = OrderedDict()
         self._tokens = itertools.count(1)
         self._lock = threading.Lock()
@@ -95,10 +102,10 @@ class Service:
         """
         try:
             kind = get(request, "kind", str)
-            handler = _HANDLERS.get(kind)
-            if handler is None:
+            declared = REQUESTS.get(kind)
+            if declared is None:
                 raise BadRequestError(f"There is no request {kind[:40]!r}.")
-            return {"ok": True, **handler(self, request)}
+            return {"ok": True, **declared.answer(self, request)}
         except Exception as error:  # noqa: BLE001  a payload's constructor may raise anything
             reply = {"type": type(error).__name__, "message": clip(redact(actions.one_line(error)), 500)}
             for fact in ("variable", "id"):
@@ -113,11 +120,14 @@ class Service:
             while self._undo:
                 self._undo.popitem()[1].forget()
 
-    def _nudge(self, _request: Any) -> dict[str, Any]:
+    @request("ping", lane="actions", repeatable=False)
+    def _ping(self, _request: Any) -> dict[str, Any]:
+        """Answer nothing: with a ping, a kernel also finds the requests that came before it."""
         return {}
 
     # -- looking ------------------------------------------------------------------------
 
+    @request("rows", lane="immediate")
     def _rows(self, request: Any) -> dict[str, Any]:
         query, hint = question(get(request, "query", dict), self.catalogue.columns)
         offset, limit = number(request, "offset"), min(number(request, "limit"), MAX_ROWS)
@@ -129,22 +139,24 @@ class Service:
                 # The window moves with the row, so that it is found where it was.
                 offset = max(0, offset + reply["at"] - number(request, "from"))
         rows = self.catalogue.rows(query.but(offset=offset, limit=limit))
-        if request.get("among") is not None:
-            among, _ = question(get(request, "among", dict), self.catalogue.columns)
-            reply["among"] = [among.matches(record) for record in rows]
+        if request.get("matchQuery") is not None:
+            match_query, _ = question(get(request, "matchQuery", dict), self.catalogue.columns)
+            reply["matches"] = [match_query.matches(record) for record in rows]
         columns = self.catalogue.columns
         return {**reply, "offset": offset, "rows": [row(record, columns) for record in rows]}
 
+    @request("count", lane="counts")
     def _count(self, request: Any) -> dict[str, Any]:
         query, _ = question(get(request, "query", dict), self.catalogue.columns)
-        total, mark = self.catalogue.mark()
+        total, change_token = self.catalogue.change_token()
         plain = not query.conditions and not query.words
         count = total if plain else self.catalogue.count(query)
         if not self._prepared:  # now that the first rows are there
             self._prepared = True
             self.store.prepare_search()
-        return {"count": count, "total": total, "mark": mark}
+        return {"count": count, "total": total, "changeToken": change_token}
 
+    @request("facets", lane="summaries")
     def _facets(self, request: Any) -> dict[str, Any]:
         asked = get(request, "query", dict)
         found = {}
@@ -161,6 +173,7 @@ class Service:
             }
         return {"facets": found}
 
+    @request("detail", lane="immediate")
     def _detail(self, request: Any) -> dict[str, Any]:
         record = self.catalogue.describe(get(request, "id", str))
         reply = {
@@ -177,6 +190,7 @@ class Service:
             reply["referrerCount"] = len(referrers)
         return {"detail": reply}
 
+    @request("total", lane="summaries")
     def _total(self, request: Any) -> dict[str, Any]:
         """Answer how many objects and bytes are selected; bytes only where that is quick."""
         selected = self.selected(get(request, "target", dict))
@@ -188,6 +202,7 @@ class Service:
             size = sum(int(value or 0) * n for value, n in sizes.items())
         return {"count": count, "size": size}
 
+    @request("ids", lane="actions")
     def _ids(self, request: Any) -> dict[str, Any]:
         """Answer the IDs of a range of rows, for selecting from here to there."""
         query, _ = question(get(request, "query", dict), self.catalogue.columns)
@@ -196,8 +211,23 @@ class Service:
             raise BadRequestError(f"From here to there means at most {MAX_IDS:,} rows; Ctrl+A selects all.")
         return {"ids": [record.id for record in self.catalogue.rows(query.but(offset=offset, limit=limit))]}
 
+    @request("select", lane="immediate")
+    def _select(self, request: Any) -> dict[str, Any]:
+        """Take note of what is selected."""
+        selected = self.selected(get(request, "target", dict))
+        if self._on_select is not None:
+            self._on_select(selected)
+        return {}
+
+    @request("layout", lane="immediate")
+    def _keep_layout(self, request: Any) -> dict[str, Any]:
+        """Keep which columns are shown, how wide and in which order."""
+        self.layout.write(request.get("columns"))
+        return {}
+
     # -- doing --------------------------------------------------------------------------
 
+    @request("suggest", lane="actions")
     def _suggest(self, request: Any) -> dict[str, Any]:
         """Answer a variable name for what is selected."""
         selected = self.selected(get(request, "target", dict))
@@ -211,6 +241,7 @@ class Service:
         plural = suggest(f"{record.class_name or 'object'}s", self.namespace)
         return {"variable": plural.removesuffix("_"), "count": count, "id": record.id}
 
+    @request("check", lane="immediate")
     def _check(self, request: Any) -> dict[str, Any]:
         """Answer whether a variable can have this name, and what it holds if it exists."""
         try:
@@ -221,6 +252,7 @@ class Service:
         kind = clip(type(self.namespace[name]).__qualname__) if exists else None
         return {"valid": True, "exists": exists, "type": kind, "variable": name}
 
+    @request("load", lane="actions", repeatable=False)
     def _load(self, request: Any) -> dict[str, Any]:
         selected = self.selected(get(request, "target", dict))
         variable, overwrite = get(request, "variable", str), request.get("overwrite") is True
@@ -236,10 +268,12 @@ class Service:
             raise BadRequestError("Objects load into a variable, a dict or variables.")
         return self._done(outcome)
 
+    @request("variables", lane="actions")
     def _variables(self, request: Any) -> dict[str, Any]:
         found = variables(self.namespace, self._hidden)
         return {"variables": [[clip(v.name), clip(v.type), v.size, v.shape] for v in found[:1000]]}
 
+    @request("save", lane="actions", repeatable=False)
     def _save(self, request: Any) -> dict[str, Any]:
         name = request.get("name")
         origin = self._origin() if self._origin else None
@@ -252,6 +286,7 @@ class Service:
         )
         return self._done(outcome)
 
+    @request("replace", lane="actions", repeatable=False)
     def _replace(self, request: Any) -> dict[str, Any]:
         id_ = self.catalogue.describe(get(request, "id", str)).id
         expected = number(request, "revision") or None if self.catalogue.queries else None
@@ -259,6 +294,7 @@ class Service:
         outcome = actions.replace(self.store, self.namespace, id_, variable, expected=expected)
         return self._done(outcome)
 
+    @request("remove", lane="actions", repeatable=False)
     def _remove(self, request: Any) -> dict[str, Any]:
         """Remove; more than `ASK_ABOVE` only if the request states their number."""
         selected = self.selected(get(request, "target", dict))
@@ -271,6 +307,7 @@ class Service:
     def _present(self, ids: Iterable[str]) -> list[str]:
         return [self.catalogue.describe(id_).id for id_ in ids]
 
+    @request("label", lane="actions", repeatable=False)
     def _label(self, request: Any) -> dict[str, Any]:
         id_ = self.catalogue.describe(get(request, "id", str)).id
         changes: dict[str, Any] = {}
@@ -282,6 +319,7 @@ class Service:
         outcome = actions.label(self.store, id_, **changes)
         return {**self._done(outcome), "row": row(self.catalogue.describe(id_), self.catalogue.columns)}
 
+    @request("undo", lane="actions", repeatable=False)
     def _take_back(self, request: Any) -> dict[str, Any]:
         token = number(request, "token")
         with self._lock:
@@ -294,6 +332,7 @@ class Service:
         what = f"{ids[0]!r} is" if len(ids) == 1 else f"{len(ids):,} objects are"
         return {"message": clip(f"{what} as before"), "ids": list(ids[:MAX_ROWS])}
 
+    @request("preview", lane="actions", repeatable=False)
     def _preview(self, request: Any) -> dict[str, Any]:
         """Load an object because the user asked for it, and answer how it shows itself."""
         id_ = self.catalogue.describe(get(request, "id", str)).id
@@ -304,6 +343,7 @@ class Service:
             text = f"its __repr__ failed: {actions.one_line(error)}"
         return {"preview": clip(text, 20_000), "code": self._line(f"{STORE}.load({id_!r})")}
 
+    @request("inspect", lane="actions", repeatable=False)
     def _inspect(self, request: Any) -> dict[str, Any]:
         """Answer what is in an object, without running any of its code."""
         id_ = self.catalogue.describe(get(request, "id", str)).id
@@ -343,25 +383,3 @@ class Service:
             return Selected(self.catalogue, ids)
         query, _ = question(get(target, "query", dict), self.catalogue.columns)
         return Selected(self.catalogue, ids, query)
-
-
-_HANDLERS: dict[str, Callable[[Service, Any], dict[str, Any]]] = {
-    "rows": Service._rows,
-    "count": Service._count,
-    "facets": Service._facets,
-    "detail": Service._detail,
-    "total": Service._total,
-    "ids": Service._ids,
-    "suggest": Service._suggest,
-    "check": Service._check,
-    "load": Service._load,
-    "variables": Service._variables,
-    "save": Service._save,
-    "replace": Service._replace,
-    "remove": Service._remove,
-    "label": Service._label,
-    "undo": Service._take_back,
-    "preview": Service._preview,
-    "inspect": Service._inspect,
-    "nudge": Service._nudge,
-}

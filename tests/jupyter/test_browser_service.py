@@ -145,10 +145,10 @@ class TestRows:
         assert reply["hint"]["token"] in ("size:huge", "colour:red")
         assert reply["words"] == ["dict"]
 
-    def test_among_tells_what_another_question_covers(self, service):
-        among = {**NO_QUERY, "text": "even"}
-        reply = good(service, "rows", query=NO_QUERY, offset=0, limit=4, among=among)
-        assert reply["among"] == [True, False, True, False]
+    def test_a_row_tells_whether_another_question_covers_it(self, service):
+        even = {**NO_QUERY, "text": "even"}
+        reply = good(service, "rows", query=NO_QUERY, offset=0, limit=4, matchQuery=even)
+        assert reply["matches"] == [True, False, True, False]
 
 
 class TestCounting:
@@ -157,9 +157,9 @@ class TestCounting:
         assert (reply["count"], reply["total"]) == (15, 35)
 
     def test_mark_changes_with_the_store(self, full, service):
-        before = good(service, "count", query=NO_QUERY)["mark"]
+        before = good(service, "count", query=NO_QUERY)["changeToken"]
         id_ = full.save(1)
-        between = good(service, "count", query=NO_QUERY)["mark"]
+        between = good(service, "count", query=NO_QUERY)["changeToken"]
         full.remove(id_)
         assert before != between
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import traitlets
@@ -16,6 +18,9 @@ from gc3store.errors import UsageError
 from gc3store.jupyter.browser import Browser
 
 from .memory import FourMethods, Lists, MemoryStore
+
+FRONT_END = Path(gc3store.__file__).parent / "jupyter/frontend/src"
+STATES = {"nothing", "empty", "unlisted", "error"}  # what `kind` also means there
 
 
 @pytest.fixture
@@ -107,6 +112,19 @@ def test_rows_do_not_wait_for_slow_counts_and_actions(store):
         assert "count" not in replies
         release.set()
         assert arrived.wait_for(lambda: "count" in replies, 5)
+
+
+def test_the_front_end_asks_only_what_is_declared(browser):
+    """And is told when it starts what of it is immediate, and what may be sent again."""
+    sources = "".join(path.read_text("utf-8") for path in FRONT_END.glob("*.ts"))
+    asked = set(re.findall(r"""(?:\.ask\(|Latest\(this\.channel, |\bkind: )"(\w+)\"""", sources)) - STATES
+    assert asked >= {"rows", "count", "detail", "remove", "ping"}
+    for kind in asked | {"inspect", "preview"}:
+        error = deliver(browser, {"kind": kind}).get("error", {})
+        assert "There is no request" not in error.get("message", ""), kind
+    told = browser.get_state()["_setup"]["requests"]
+    assert set(told["immediate"]) | set(told["repeatable"]) <= asked
+    assert not {"load", "save", "replace", "remove", "label", "undo"} & set(told["repeatable"])
 
 
 def test_an_observer_that_fails_does_not_stop_the_browser(browser):

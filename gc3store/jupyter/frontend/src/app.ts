@@ -1,7 +1,7 @@
 // The browser as a whole: what is asked of the kernel, and what its parts do with the answers.
 
 import { Actions } from "./actions.ts";
-import { Channel, Latest, type Model, Refusal, type Reply } from "./channel.ts";
+import { Channel, Latest, type Model, Refusal, type Reply, type Requests } from "./channel.ts";
 import { Chips } from "./chips.ts";
 import { arrange, type Column, lookAt, moved, nextOrder, toSave } from "./columns.ts";
 import { Details } from "./details.ts";
@@ -26,6 +26,7 @@ export interface Setup {
   notes: string[];
   columns: string[];
   layout: [string, number, boolean][];
+  requests: Requests;
 }
 
 export class App implements GridHost {
@@ -51,7 +52,7 @@ export class App implements GridHost {
   private state: HTMLElement | null = null;
   private coming: Rows | null = null;
   private total: number | null = null;
-  private mark: string | null = null;
+  private changeToken: string | null = null;
   private timers: number[] = [];
   private debounce = 0;
   private selecting = 0;
@@ -67,7 +68,7 @@ export class App implements GridHost {
     shadow: ShadowRoot,
   ) {
     this.setup = model.get("_setup");
-    this.channel = new Channel(model);
+    this.channel = new Channel(model, this.setup.requests);
     this.columns = arrange(this.setup.layout, this.setup.columns, this.setup.offers.metadata);
     this.question = this.fromModel();
     this.lanes = {
@@ -195,7 +196,7 @@ export class App implements GridHost {
     const locate = options.locate ?? null;
     this.root.classList.add("asking");
     this.lanes.rows.ask(
-      () => ({ query: question, offset: options.keep ? first : 0, limit, locate, from, ...this.among }),
+      () => ({ query: question, offset: options.keep ? first : 0, limit, locate, from, ...this.matchQuery }),
       (reply) => {
         if (this.coming !== rows) return;
         rows.add(reply, limit);
@@ -267,7 +268,7 @@ export class App implements GridHost {
         rows.counted = true;
         rows.count = reply.count;
         this.total = reply.total;
-        this.mark = reply.mark;
+        this.changeToken = reply.changeToken;
         this.pill.hidden = true;
         if (rows === this.grid.rows) this.grid.show(rows);
         this.drawStatus();
@@ -292,8 +293,8 @@ export class App implements GridHost {
     );
   }
 
-  private get among(): { among?: Question } {
-    return this.selection.all ? { among: this.selection.all } : {};
+  private get matchQuery(): { matchQuery?: Question } {
+    return this.selection.all ? { matchQuery: this.selection.all } : {};
   }
 
   want(first: number, end: number): void {
@@ -304,7 +305,7 @@ export class App implements GridHost {
       () => {
         // What is in view by the time the request leaves matters, not what was.
         const [a, b] = rows.missing(...this.grid.scroll.range(15)) ?? [first, end];
-        return { query: rows.question, offset: a, limit: Math.max(b - a, Math.min(limit, WINDOW)), ...this.among };
+        return { query: rows.question, offset: a, limit: Math.max(b - a, Math.min(limit, WINDOW)), ...this.matchQuery };
       },
       (reply) => {
         if (rows !== this.grid.rows) return;
@@ -333,7 +334,7 @@ export class App implements GridHost {
     this.lanes.count.ask(
       () => ({ query: question }),
       (reply) => {
-        if (question !== this.question || this.mark === null || reply.mark === this.mark) return;
+        if (question !== this.question || this.changeToken === null || reply.changeToken === this.changeToken) return;
         const more = reply.total - (this.total ?? reply.total);
         const words = more > 0 ? `${grouped(more)} new · refresh` : more < 0 ? `${grouped(-more)} gone · refresh` : "Changed · refresh";
         this.pill.querySelector("span")!.textContent = words;
@@ -607,7 +608,7 @@ export class App implements GridHost {
 
   /** Say that the kernel is busy, or at work, when it has not answered for a while. */
   private watch(): void {
-    this.channel.nudge();
+    this.channel.ping();
     const waiting = this.channel.waiting > BUSY_AFTER;
     const working = this.channel.working > BUSY_AFTER;
     const searching = this.coming !== null && this.question.text !== "";

@@ -32,24 +32,27 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** What may be asked twice without doing anything twice. */
-const READING = new Set(["rows", "count", "facets", "detail", "total", "ids", "check", "suggest", "variables", "select"]);
+/** What the kernel tells of the kinds of requests. */
+export interface Requests {
+  /** Kinds that the kernel answers at once, unless it is busy with something else. */
+  readonly immediate: readonly string[];
+  /** Kinds that may be asked twice without doing anything twice. */
+  readonly repeatable: readonly string[];
+}
 
-/** What the kernel answers at once, unless it is busy with something else. */
-const QUICK = new Set(["rows", "detail", "check"]);
-
-/** Milliseconds without an answer after which the kernel is sent something else. */
-const NUDGE_AFTER = 2000;
+/** Milliseconds without an answer after which the kernel is sent a ping. */
+const PING_AFTER = 2000;
 
 export class Channel {
   readonly client = Math.random().toString(36).slice(2);
   private seq = 0;
-  private patience = NUDGE_AFTER;
+  private patience = PING_AFTER;
   private readonly pending = new Map<number, Pending>();
   private readonly hear = (message: Reply): void => this.receive(message);
 
   constructor(
     private readonly model: Model,
+    private readonly requests: Requests,
     private readonly clock: () => number = () => performance.now(),
   ) {
     model.on("msg:custom", this.hear);
@@ -64,14 +67,14 @@ export class Channel {
     });
   }
 
-  /** Milliseconds that the oldest quick request has waited for its reply. */
+  /** Milliseconds that the oldest immediate request has waited for its reply. */
   get waiting(): number {
-    return this.longest((kind) => QUICK.has(kind));
+    return this.longest((kind) => this.requests.immediate.includes(kind));
   }
 
   /** Milliseconds that the oldest action has run. */
   get working(): number {
-    return this.longest((kind) => !READING.has(kind));
+    return this.longest((kind) => !this.requests.repeatable.includes(kind));
   }
 
   /**
@@ -81,21 +84,21 @@ export class Channel {
    * (ipykernel 7), and finds it with the next. Each time takes twice as long as the last: there
    * are kernels that answer nothing while a cell runs, and find them all when it ends.
    */
-  nudge(): void {
+  ping(): void {
     const waited = this.longest(() => true);
-    if (waited < NUDGE_AFTER) this.patience = NUDGE_AFTER;
+    if (waited < PING_AFTER) this.patience = PING_AFTER;
     if (waited < this.patience) return;
     this.patience *= 2;
     try {
-      this.model.send({ kind: "nudge", client: this.client, seq: 0 });
+      this.model.send({ kind: "ping", client: this.client, seq: 0 });
     } catch {
-      // whoever asked was told
+      // The request that waits was refused already.
     }
   }
 
   /** Ask again what has no answer yet, where that does nothing twice. */
   repeat(): void {
-    for (const [seq, request] of this.pending) if (READING.has(request.kind)) this.post(seq);
+    for (const [seq, request] of this.pending) if (this.requests.repeatable.includes(request.kind)) this.post(seq);
   }
 
   close(): void {

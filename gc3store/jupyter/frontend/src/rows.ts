@@ -55,7 +55,7 @@ export class Rows {
   add(reply: Reply, limit: number): void {
     const { offset, rows } = reply as { offset: number; rows: any[][] };
     rows.forEach((values, i) => this.put(offset + i, toRow(values)));
-    (reply.among as boolean[] | undefined)?.forEach((covered, i) => {
+    (reply.matches as boolean[] | undefined)?.forEach((covered, i) => {
       const row = this.rows.get(offset + i);
       if (row && covered) this.covered.add(row.id);
     });

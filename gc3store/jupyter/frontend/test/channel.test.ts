@@ -26,11 +26,13 @@ class Stub implements Model {
   }
 }
 
+const REQUESTS = { immediate: ["rows"], repeatable: ["rows", "count"] };
+
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test("replies find their requests, whatever their order", async () => {
   const stub = new Stub();
-  const channel = new Channel(stub);
+  const channel = new Channel(stub, REQUESTS);
   const first = channel.ask("rows", { offset: 0 });
   const second = channel.ask("rows", { offset: 9 });
   stub.reply(stub.sent[1]!, { n: 2 });
@@ -41,7 +43,7 @@ test("replies find their requests, whatever their order", async () => {
 
 test("what other pages asked is not heard, nor what is answered twice", async () => {
   const stub = new Stub();
-  const channel = new Channel(stub);
+  const channel = new Channel(stub, REQUESTS);
   let heard = 0;
   void channel.ask("rows").then(() => heard++);
   stub.reply({ ...stub.sent[0]!, client: "other" });
@@ -55,7 +57,7 @@ test("what other pages asked is not heard, nor what is answered twice", async ()
 
 test("a no is a refusal with its facts", async () => {
   const stub = new Stub();
-  const channel = new Channel(stub);
+  const channel = new Channel(stub, REQUESTS);
   const asked = channel.ask("load");
   stub.reply(stub.sent[0]!, { ok: false, error: { type: "VariableExistsError", message: "x exists", variable: "x" } });
   await assert.rejects(asked, (error: Refusal) => error.type === "VariableExistsError" && error.facts.variable === "x");
@@ -64,13 +66,13 @@ test("a no is a refusal with its facts", async () => {
 test("a kernel that is gone is a refusal", async () => {
   const stub = new Stub();
   stub.broken = true;
-  await assert.rejects(new Channel(stub).ask("rows"), /run the cell again/);
+  await assert.rejects(new Channel(stub, REQUESTS).ask("rows"), /run the cell again/);
 });
 
-test("only quick requests make the kernel look busy, and only reading ones are repeated", () => {
+test("only immediate requests make the kernel look busy, and only repeatable ones are repeated", () => {
   const stub = new Stub();
   let now = 0;
-  const channel = new Channel(stub, () => now);
+  const channel = new Channel(stub, REQUESTS, () => now);
   void channel.ask("count");
   void channel.ask("remove");
   now = 700;
@@ -86,7 +88,7 @@ test("only quick requests make the kernel look busy, and only reading ones are r
 
 test("two in flight at most, and of those that wait the newest", async () => {
   const stub = new Stub();
-  const latest = new Latest(new Channel(stub), "rows", 2, false);
+  const latest = new Latest(new Channel(stub, REQUESTS), "rows", 2, false);
   const done: number[] = [];
   for (let n = 0; n < 60; n++) latest.ask(() => ({ n }), (reply) => done.push(reply.n), assert.fail);
   assert.deepEqual(stub.sent.map((it) => it.n), [0, 1]);
@@ -102,7 +104,7 @@ test("two in flight at most, and of those that wait the newest", async () => {
 
 test("a reply that was overtaken is dropped", async () => {
   const stub = new Stub();
-  const latest = new Latest(new Channel(stub), "count", 2);
+  const latest = new Latest(new Channel(stub, REQUESTS), "count", 2);
   const done: number[] = [];
   for (const n of [1, 2]) latest.ask(() => ({}), () => done.push(n), assert.fail);
   stub.reply(stub.sent[1]!);
@@ -114,7 +116,7 @@ test("a reply that was overtaken is dropped", async () => {
 
 test("a failure frees its place", async () => {
   const stub = new Stub();
-  const latest = new Latest(new Channel(stub), "count");
+  const latest = new Latest(new Channel(stub, REQUESTS), "count");
   const seen: string[] = [];
   latest.ask(() => ({}), () => seen.push("yes"), (error) => seen.push(error.message));
   latest.ask(() => ({}), () => seen.push("yes"), (error) => seen.push(error.message));
@@ -125,28 +127,28 @@ test("a failure frees its place", async () => {
   assert.deepEqual(seen, ["no", "yes"]);
 });
 
-test("a kernel that does not answer is sent something else, more and more rarely", () => {
+test("a kernel that does not answer is sent pings, more and more rarely", () => {
   const stub = new Stub();
   let now = 0;
-  const channel = new Channel(stub, () => now);
-  const nudged: number[] = [];
+  const channel = new Channel(stub, REQUESTS, () => now);
+  const pinged: number[] = [];
   const pass = (until: number): void => {
     for (; now < until; now += 100) {
       const before = stub.sent.length;
-      channel.nudge();
-      if (stub.sent.length > before) nudged.push(now);
+      channel.ping();
+      if (stub.sent.length > before) pinged.push(now);
     }
   };
   pass(5000); // nothing is asked
-  assert.deepEqual(nudged, []);
+  assert.deepEqual(pinged, []);
   void channel.ask("remove");
   pass(25_000);
-  assert.deepEqual(nudged, [7000, 9000, 13_000, 21_000]);
-  assert.deepEqual(stub.sent.map((it) => it.kind), ["remove", ...nudged.map(() => "nudge")]);
+  assert.deepEqual(pinged, [7000, 9000, 13_000, 21_000]);
+  assert.deepEqual(stub.sent.map((it) => it.kind), ["remove", ...pinged.map(() => "ping")]);
   stub.reply(stub.sent[0]!);
-  nudged.length = 0;
+  pinged.length = 0;
   pass(26_000);
   void channel.ask("rows");
   pass(29_000);
-  assert.deepEqual(nudged, [28_000]);
+  assert.deepEqual(pinged, [28_000]);
 });
