@@ -350,6 +350,7 @@ class DirectoryIndex(CatalogueIndex):
 
     def _stamps(self) -> dict[str, str]:
         stamps: dict[str, str] = {}
+        now = time.time_ns()
         with os.scandir(self._path) as found:
             for file in found:
                 id_ = self._id_of(file.name)
@@ -359,5 +360,8 @@ class DirectoryIndex(CatalogueIndex):
                     status = file.stat()
                 except OSError:
                     continue  # removed meanwhile
-                stamps[id_] = f"{status.st_mtime_ns}.{status.st_size}.{status.st_ino}"
+                stamp = f"{status.st_mtime_ns}.{status.st_size}.{status.st_ino}"
+                # A file replaced twice within one tick can have the size and the inode number that it had.
+                young = now - status.st_mtime_ns <= _SETTLED
+                stamps[id_] = f"{stamp}.{now}" if young else stamp
         return stamps
