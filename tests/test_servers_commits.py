@@ -5,6 +5,7 @@ The outcome is found out where that is possible; in any case the same call can b
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -34,6 +35,7 @@ _count = iter(range(10**9))
 def url(request):
     with database(request.param) as url:
         yield url
+    gc.collect()  # sockets that a driver left are not to be found during another test
 
 
 @pytest.fixture

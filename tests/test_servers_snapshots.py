@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from itertools import count
 
@@ -25,6 +26,7 @@ ANYTHING = re.compile(b"")
 def url(request):
     with database(request.param) as url:
         yield url
+    gc.collect()  # sockets that a driver left are not to be found during another test
 
 
 class Graph:
