@@ -326,7 +326,7 @@ class Directory(RecordStore):
     def _define_columns(self) -> None:
         folder = os.path.join(self._private, "columns")
         with self._written():
-            os.makedirs(folder, exist_ok=True)
+            make_directory(folder, durable=self.durable)
             for name, path in self._user_columns.pending().items():
                 staged = write_file(self._temporary(), [json.dumps({"name": name, "path": path}).encode()])
                 if self.durable:
