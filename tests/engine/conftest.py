@@ -24,16 +24,14 @@ def mariadb_url():
         yield url
 
 
-@pytest.fixture(
-    params=[
-        "directory",
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.server),
-        pytest.param("mariadb", marks=pytest.mark.server),
-    ]
+_DATABASES = (
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.server),
+    pytest.param("mariadb", marks=pytest.mark.server),
 )
-def any_place(request, tmp_path):
-    """As `place`, on servers as well."""
+
+
+def _place(request, tmp_path):
     if request.param in ("directory", "sqlite"):
         place = place_in(tmp_path, request.param)
     else:
@@ -44,9 +42,26 @@ def any_place(request, tmp_path):
         store.close()
 
 
+@pytest.fixture(params=["directory", *_DATABASES])
+def any_place(request, tmp_path):
+    """As `place`, on servers as well."""
+    yield from _place(request, tmp_path)
+
+
+@pytest.fixture(params=_DATABASES)
+def database_place(request, tmp_path):
+    """As `any_place`, where several records can be written in one transaction."""
+    yield from _place(request, tmp_path)
+
+
 @pytest.fixture
 def any_store(any_place):
     return any_place.open()
+
+
+@pytest.fixture
+def database_store(database_place):
+    return database_place.open()
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_record_that_is_replaced_all_the_time_never_shows_an_older_value(place
     assert columns_of(store, "n") == {busy: str(plain.load(busy).x), kept: "kept"}
 
 
-def test_filling_again_never_puts_back_an_older_value(any_place):
+def test_filling_again_never_puts_back_an_older_value(place):
     """The record is replaced by a store that records the column itself, after it was read here."""
     going_on = True
 
@@ -95,10 +95,10 @@ def test_filling_again_never_puts_back_an_older_value(any_place):
             writer.replace(id_, Point("new"))
         return obj.x
 
-    with any_place.open(columns={"x": lambda obj: obj.x}) as first:
+    with place.open(columns={"x": lambda obj: obj.x}) as first:
         id_ = first.save(Point("old"))
-    writer = any_place.open(columns={"x": lambda obj: obj.x})
-    store = any_place.open(columns={"x": replacing})
+    writer = place.open(columns={"x": lambda obj: obj.x})
+    store = place.open(columns={"x": replacing})
     store.fill_columns(again=True)
     assert store.describe(id_).columns["x"] == "new"
     assert store.list(x="new") == [id_]

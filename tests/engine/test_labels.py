@@ -11,8 +11,8 @@ from gc3store.testing import Node, Point
 from tests.samples import Job
 
 
-def test_what_is_given_with_a_save_is_for_the_root_alone(any_place):
-    store, other = any_place.open(), any_place.open()
+def test_what_is_given_with_a_save_is_for_the_root_alone(place):
+    store, other = place.open(), place.open()
     part = Node("part")
     root = Node("root", part)
     id_ = store.save(root, prefix="Sweep", name="first", tags=["a"], origin={"cell": 7})
@@ -78,12 +78,12 @@ def test_labels_are_taken_away_by_empty_ones(store):
     assert store.describe(id_).revision == 1
 
 
-def test_a_label_of_another_record_with_the_same_number_is_left_alone(any_store):
-    id_ = any_store.save(Point(1), name="name")
+def test_a_label_of_another_record_with_the_same_number_is_left_alone(store):
+    id_ = store.save(Point(1), name="name")
     number = id_.rpartition(".")[2]
     with pytest.raises(ObjectNotFoundError):
-        any_store.update(f"Other.{number}", name="other")
-    assert any_store.describe(id_).name == "name"
+        store.update(f"Other.{number}", name="other")
+    assert store.describe(id_).name == "name"
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["one store", "two stores"])
