@@ -31,7 +31,7 @@ from gc3store.errors import (
     StoreWarning,
     UsageError,
 )
-from gc3store.ids import MAX_PREFIX, check_id, number_of
+from gc3store.ids import MAX_PREFIX, check_id, is_id, number_of
 from gc3store.store import Store
 from gc3store.support.calls import outside
 from gc3store.support.forking import undisturbed
@@ -143,7 +143,7 @@ class _Copy:
         self.refused: set[str] = set()  # what the target has no place for, and what refers to that
 
     def run(self, ids: Iterable[str] | None, progress: bool) -> Copied:
-        wanted = self.source.list() if ids is None else [check_id(id_) for id_ in ids]
+        wanted = self._all() if ids is None else [check_id(id_) for id_ in ids]
         if not wanted:
             return self.result
         if ids is not None:
@@ -177,6 +177,13 @@ class _Copy:
             )
         return self.result
 
+    def _all(self) -> list[str]:
+        """Return the IDs of all that can be copied."""
+        ids = self.source.list()
+        garbled = [id_ for id_ in ids if not is_id(id_)]
+        self.result.failed.update((id_, f"The ID {id_!r} is garbled.") for id_ in garbled)
+        return [id_ for id_ in ids if is_id(id_)] if garbled else ids
+
     def _graph(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
         """Return revisions and references of all that is to be copied, damaged records left out."""
         try:
@@ -208,7 +215,7 @@ class _Copy:
         """Return what was copied before and is still there: the IDs in the target, and the revisions."""
         noted = journal.entries()
         newest = max((number_of(id_) for id_, _ in noted.values()), default=-1)
-        there = self.target.list()
+        there = [id_ for id_ in self.target.list() if is_id(id_)]
         later = [id_ for id_ in there if number_of(id_) > newest]  # there may have been no time to note it
         found: dict[str, tuple[str, int]] = {}
         for id_ in with_progress(later, "looking for earlier copies", show=progress):

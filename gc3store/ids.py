@@ -9,6 +9,7 @@ keep theirs, which may be a bare number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from gc3store.errors import InvalidIdError
 
@@ -18,9 +19,9 @@ __all__ = [
     "check_id",
     "check_prefix",
     "is_id",
-    "is_id_of",
     "make_id",
     "number_of",
+    "numbers_of",
     "prefix_for",
 ]
 
@@ -43,15 +44,6 @@ def is_id(text: str) -> bool:
     (True, True, False, False)
     """
     return _ID.fullmatch(text) is not None and (len(text) * 4 <= MAX_BYTES or len(text.encode()) <= MAX_BYTES)
-
-
-def is_id_of(text: str, number: int) -> bool:
-    """Whether a text can be the ID of object `number`.
-
-    >>> is_id_of("IsingRun.26", 26), is_id_of("IsingRun.26", 27)
-    (True, False)
-    """
-    return text.endswith(f".{number}") and is_id(text)
 
 
 def check_id(id_: object) -> str:
@@ -92,6 +84,15 @@ def number_of(id_: str) -> int:
     (26, 47)
     """
     return int(id_[id_.rfind(".") + 1 :])
+
+
+def numbers_of(ids: Iterable[str]) -> list[int]:
+    """Return the numbers in `ids`, without those that are garbled and are not IDs.
+
+    >>> numbers_of(["IsingRun.26", "47", "IsingR\ufffdn.48"])
+    [26, 47]
+    """
+    return [number_of(id_) for id_ in ids if is_id(id_)]
 
 
 def check_prefix(prefix: object) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gc3store import make_store
 from gc3store.record import Query
 from gc3store.sql import query_cache
-from gc3store.sql.query_cache import Answers, numbers_of
+from gc3store.sql.query_cache import Answers, packed_numbers
 
 ORDERS = [None, "-number", "name", "-name", "size", "cls"]
 
@@ -56,7 +56,7 @@ def test_an_order_is_remembered(url, monkeypatch):
         store.save_many([[i] for i in range(5)])
         read = []
         monkeypatch.setattr(
-            "gc3store.sql.catalogue.numbers_of", lambda rows: read.append(1) or numbers_of(rows)
+            "gc3store.sql.catalogue.packed_numbers", lambda rows: read.append(1) or packed_numbers(rows)
         )
         look(store, "-size", 0)
         look(store, "-size", 2)
@@ -145,8 +145,8 @@ def test_what_takes_up_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatc
 
 def test_an_order_of_too_many_is_not_kept(monkeypatch):
     monkeypatch.setattr(query_cache, "_LONGEST", 10)
-    assert numbers_of((i,) for i in range(10)) == array("q", range(10))
-    assert numbers_of((i,) for i in range(11)) is None
+    assert packed_numbers((i,) for i in range(10)) == array("q", range(10))
+    assert packed_numbers((i,) for i in range(11)) is None
 
 
 step = st.one_of(

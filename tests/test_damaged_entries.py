@@ -6,9 +6,13 @@ import sqlite3
 from contextlib import closing, suppress
 
 import pytest
+import sqlalchemy as sa
 
-from gc3store import CorruptRecordError, make_store
+from gc3store import CorruptRecordError, InvalidIdError, StoreWarning, copy, make_store
 from gc3store import format as record_format
+from gc3store.ids import number_of
+from gc3store.sql.url import parse
+from gc3store.testing import Node
 from tests.conftest import Place
 from tests.servers import KINDS, database
 
@@ -35,10 +39,8 @@ VALUES = [
 ]  # fmt: skip
 
 
-#: What cannot be the ID of the first object.
-NO_IDS = ["", "a/b", "..", "int", "list/1", "list.1 ", "-1", "list.01", "list.7", "x" * 250 + ".1"]
-#: Those that look like some, and are believed where nothing but IDs is looked at.
-BELIEVED = NO_IDS[-3:]
+#: What is not an ID.
+GARBLED = ["a/b", "", "..", "int", "list/1", "list.1 ", "-1", "list.01"]
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_in_a_row(place, filled, table, column, value):
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        *(("gc3store", column) for column in ("id", "name", "cls", "state", "tags", "columns")),
+        *(("gc3store", column) for column in ("name", "cls", "state", "tags", "columns")),
         *(("gc3store_payload", column) for column in ("buffers", "preview", "environment", "origin")),
         ("gc3store_environment", "description"),
     ],
@@ -128,68 +130,76 @@ def test_in_a_text_that_is_not_in_utf8(place, filled, table, column):
             with store.transaction():
                 store.update(good, name="good")
     shared = "damaged: where it came from cannot be read" if table == "gc3store_environment" else None
-    record = check(place, "1" if column == "id" else odd, good, reason=shared)
+    record = check(place, odd, good, reason=shared)
     if table == "gc3store" and column != "columns":
         assert "\ufffd" in f"{record.name} {record.cls} {record.state}" or "damaged" in record.error
 
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("id_", [*NO_IDS, b"\xff\x00", "a\0b"])
-def test_in_place_of_an_id(place, filled, id_):
-    """An entry without an ID is known by its number."""
-    _, good = filled
-    look_at(place, id_, good)
-    if id_ not in BELIEVED:
-        assert "damaged" in check(place, "1", good).error
+@pytest.mark.parametrize("value", [*map(repr, GARBLED), "x'ff00'", "CAST(x'6c69ff742e31' AS TEXT)"])
+def test_a_garbled_id_is_shown_and_hinders_nothing_else(place, value):
+    odd, good, root = fill(place)
+    with closing(sqlite3.connect(place.path)) as connection, connection:
+        connection.execute(f"UPDATE gc3store SET id = {value} WHERE number = {number_of(odd)}")
+    look_around_garbled(place, good, root)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_place_of_an_id_on_a_server(kind, tmp_path):
+def test_a_garbled_id_on_a_server(kind, tmp_path):
     with database(kind) as url:
         place = Place(kind, url, tmp_path, [])
         try:
-            with place.open() as store:
-                store.save([1], name="odd", tags=["t"])
-                good = store.save({"x": 1}, name="good")
-            for id_ in NO_IDS:
-                look_at(place, id_, good)
-            with place.open() as store:
-                write_id(store, "a/b")
-            assert "damaged" in check(place, "1", good).error
+            odd, good, root = fill(place)
+            engine = sa.create_engine(parse(url)[0])
+            with engine.begin() as connection:
+                connection.execute(
+                    sa.text("UPDATE gc3store SET id = :id WHERE number = :number"),
+                    {"id": GARBLED[0], "number": number_of(odd)},
+                )
+            engine.dispose()
+            look_around_garbled(place, good, root)
         finally:
             for store in place.opened:
                 store.close()
 
 
-def look_at(place, id_, good):
+def fill(place):
     with place.open() as store:
-        write_id(store, id_)
-    with place.open() as store:
-        record = store.describe("1")
-        assert "in place of its ID" in record.error
-        assert (record.name, record.tags) == ("odd", ("t",))
-        assert store.load("1") == [1]
-        assert [r.id for r in store.records()] == ["1", good]
-    if id_ in BELIEVED:
-        return
-    for look in (
-        lambda store: store.list(),
-        lambda store: store.list(order="-number")[::-1],
-        lambda store: store.table().index.tolist(),
-        lambda store: store.table(columns=["x"]).index.tolist(),
-        lambda store: store.table(columns=["id", "size"]).index.tolist(),
-        lambda store: list(store),
-        lambda store: store.attributes() is not None and ["1", good],
-    ):
-        with place.open() as store:
-            assert look(store) == ["1", good]
+        odd = store.save(Node("odd"), name="odd", tags=["t"])
+        good = store.save({"x": 1}, name="good")
+        root = store.save(Node("root", store.load(odd), Node("leaf")))
+    return odd, good, root
 
 
-def write_id(store, id_):
-    mark = "?" if store._backend.paramstyle == "qmark" else "%s"
-    text = f"UPDATE gc3store SET id = {mark} WHERE number = 1"
-    with store.transaction():
-        store._run(lambda connection: connection.execute(text, (id_,)))
+def look_around_garbled(place, good, root):
+    with place.open() as store:
+        shown, *others = store.list()
+        assert others[:2] == [good, root]
+        assert len(others) == 3
+        entries = {record.id: record for record in store.records()}
+        assert list(entries) == [shown, *others]
+        assert "its ID is garbled" in entries[shown].error
+        assert (entries[shown].name, entries[shown].tags) == ("odd", ("t",))
+        with pytest.raises(InvalidIdError, match="is not an ID"):
+            store.load(shown)
+        assert store.list(order="-number") == [shown, *others][::-1]
+        for columns in (None, ["x"], ["id", "size"]):
+            assert store.table(columns=columns).index.tolist() == [shown, *others]
+        assert store.table(columns=["x"])["x"].tolist()[1] == 1
+        assert len(store.attributes()) > 0
+        assert store.orphans() == []
+        assert store.load(good) == {"x": 1}
+        assert store.referrers(others[2]) == [root]
+        with make_store(
+            place.url + ".copy" if place.kind == "sqlite" else f"file://{place.path}/copy"
+        ) as other:
+            with pytest.warns(StoreWarning, match="garbled"):
+                copied = copy(store, other, progress=False)
+            assert shown in copied.failed
+            assert good in copied.ids
+        store.replace(good, [2])
+        store.remove(root, recursive=True)
+        assert store.list() == [shown, good]
 
 
 def test_what_is_left_of_a_garbled_text_is_not_overwritten(tmp_path):

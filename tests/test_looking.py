@@ -342,11 +342,10 @@ def test_a_database_that_is_gone_stays_so(path):
         assert not path.exists()
 
 
-def test_a_number_that_is_no_id_changes_nothing(path):
+def test_a_number_alone_is_not_the_id_of_a_record(path):
     with make_store(f"sqlite:///{path}") as store:
         assert "3" not in store
         with pytest.raises(ObjectNotFoundError):
             store.describe("3")
         with pytest.raises(ObjectNotFoundError):
             store.remove("3")
-        assert not store._is_damaged

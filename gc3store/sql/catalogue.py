@@ -6,7 +6,6 @@ import builtins
 import dataclasses
 import itertools
 import json
-import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,14 +15,14 @@ from gc3store.engine.looking import asked
 from gc3store.engine.primitives import Stored
 from gc3store.entry import from_microseconds, record_from_entry
 from gc3store.format import load_json
-from gc3store.ids import is_id, is_id_of, number_of
+from gc3store.ids import is_id, number_of, numbers_of
 from gc3store.record import FIELDS, Query, Record
 from gc3store.sql.columns import values_from
-from gc3store.sql.query_cache import Answers, numbers_of
+from gc3store.sql.query_cache import Answers, packed_numbers
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.search import SearchIndex
 from gc3store.sql.select import FAR, RECORD, CatalogueSelect
-from gc3store.sql.session import ALL, PART, GarbledError
+from gc3store.sql.session import ALL, PART
 from gc3store.sql.writing import REFERS
 
 __all__ = ["SqlCatalogue"]
@@ -43,7 +42,7 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return {}
         wanted = set(ids)
-        numbers = self._backend.numbers([self._number(id_) for id_ in ids])
+        numbers = self._backend.numbers(numbers_of(ids))
         rows = self._execute(self._statements.revisions, (numbers,))
         return {row[0]: row[1] for row in rows if row[0] in wanted}
 
@@ -52,15 +51,15 @@ class SqlCatalogue(SqlReading):
     ) -> tuple[dict[str, int], dict[str, tuple[str, ...]], dict[str, Stored]]:
         if self.uuid is None:
             return {}, {}, {}
-        numbers = self._backend.numbers([self._number(id_) for id_ in roots])
+        numbers = self._backend.numbers(numbers_of(roots))
         edges = self._execute(self._statements.closure_edges, (numbers,))
         nodes = self._execute(
             self._statements.closure_whole if whole else self._statements.closure_nodes, (numbers,)
         )
-        ids = {row[0]: row[1] for row in nodes}
+        ids = {row[0]: row[1] for row in nodes if _is_sound(row[1])}
         wanted = set(roots)
-        known = {number_of(id_) for id_ in roots}
-        nodes = [row for row in nodes if row[0] not in known or row[1] in wanted]
+        known = set(numbers_of(roots))
+        nodes = [row for row in nodes if row[0] in ids and (row[0] not in known or row[1] in wanted)]
         revisions = {row[1]: row[2] for row in nodes}
         found: dict[str, builtins.list[str]] = {}
         for source, target in edges:
@@ -79,7 +78,8 @@ class SqlCatalogue(SqlReading):
         found: dict[str, builtins.list[str]] = {}
         numbers = self._backend.numbers(builtins.list(by_number))
         for target, referrer in self._execute(self._statements.referrers, (numbers,)):
-            found.setdefault(by_number[target], []).append(referrer)
+            if _is_sound(referrer):
+                found.setdefault(by_number[target], []).append(referrer)
         return found
 
     def _by_origin(self) -> tuple[builtins.list[str], builtins.list[str]]:
@@ -87,7 +87,8 @@ class SqlCatalogue(SqlReading):
         parts: builtins.list[str] = []
         if self.uuid is not None:
             for id_, is_explicit in self._execute(self._statements.by_origin):
-                (explicit if is_explicit else parts).append(id_)
+                if _is_sound(id_):
+                    (explicit if is_explicit else parts).append(id_)
         return explicit, parts
 
     # The catalogue.
@@ -95,7 +96,7 @@ class SqlCatalogue(SqlReading):
     def _describe(self, id_: str) -> Record | None:
         if self.uuid is None:
             return None
-        number = self._number(id_)
+        number = number_of(id_)
         rows = self._execute(self._statements.describe, (number,))
         if not rows or rows[0][0] != id_:
             return None
@@ -105,7 +106,7 @@ class SqlCatalogue(SqlReading):
         references: builtins.list[str] = []
         if type(flags) is int and flags & REFERS:
             rows = self._execute(self._statements.references, (number,))
-            references = [_target(target, target_id) for target, target_id in rows]
+            references = [_target(target, id_ if _is_sound(id_) else None) for target, id_ in rows]
         text = self._backend.text
         try:
             entry = {
@@ -195,7 +196,7 @@ class SqlCatalogue(SqlReading):
             return None
         text, values = self._statement(query.but(offset=0, limit=None), ("number",))
         numbers = answers.of(
-            _question(text, values), lambda: numbers_of(self._stream(text, values, most=ALL)), least=2
+            _question(text, values), lambda: packed_numbers(self._stream(text, values, most=ALL)), least=2
         )
         if numbers is None:
             return None
@@ -211,13 +212,12 @@ class SqlCatalogue(SqlReading):
         if self.uuid is None:
             return
         names = self.columns
-        fields = ("number", *RECORD, "columns") if names else ("number", *RECORD)
+        fields = (*RECORD, "columns") if names else RECORD
         rows = self._rows(query, fields)
         text = self._backend.text
         try:
-            for number, id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
-                if type(id_) is not str or not is_id_of(id_, number):
-                    id_ = str(number)
+            for id_, name, cls, state, tags, size, created, modified, revision, *columns in rows:
+                id_ = _shown(id_)
                 try:
                     record = _sound(
                         Record(
@@ -242,32 +242,12 @@ class SqlCatalogue(SqlReading):
     def _ids(self, query: Query) -> builtins.list[str]:
         if self.uuid is None:
             return []
-        allowed = self._is_damaged
         ids: builtins.list[str] = []
-        try:
-            for rows in self._in_parts(query, ("id",)):
-                part = builtins.list(itertools.chain.from_iterable(rows))
-                if not (allowed or self._are_sound(part)):
-                    return self._ids(query)
-                ids += part
-        except GarbledError:
-            return self._ids(query)
+        for rows in self._in_parts(query, ("id",)):
+            ids += itertools.chain.from_iterable(rows)
+        if self._backend.untyped and not set(map(type, ids)) <= {str}:
+            return builtins.list(map(_shown, ids))
         return ids
-
-    def _are_sound(self, ids: builtins.list[Any]) -> bool:
-        """Whether IDs are some, as far as can be told at no expense; if not, they are when asked for again."""
-        if not ids:
-            return True
-        try:
-            text = "".join(ids)
-        except TypeError:
-            pass
-        else:
-            dots = text.encode("utf-8", "replace").translate(None, _IN_PREFIXES)
-            if dots == b"." * len(ids) or (not text.isascii() and _is_in_words(text, len(ids))):
-                return True
-        self._allow_for_damage()
-        return False
 
     def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
         if self.uuid is None:
@@ -276,17 +256,11 @@ class SqlCatalogue(SqlReading):
         user = [name for name in names if name not in FIELDS]
         if user:
             fields.append("columns")
-        allowed = self._is_damaged
         try:
-            columns = self._as_columns(self._in_parts(query, fields), fields, user)
-        except GarbledError:
-            return self._columns(query, names)
+            return self._as_columns(self._in_parts(query, fields), fields, user)
         except _UNREADABLE:
             # Entry by entry, so that each that is damaged stands by itself.
             return super()._columns(query, names)
-        if allowed or self._are_sound(columns.get("id", [])):
-            return columns
-        return self._columns(query, names)
 
     def _as_columns(
         self, parts: Iterable[builtins.list[tuple[Any, ...]]], fields: Sequence[str], user: Sequence[str]
@@ -329,29 +303,32 @@ class SqlCatalogue(SqlReading):
         return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
 
 
-#: What else there is in an ID besides the dot.
-_IN_PREFIXES = (string.ascii_letters + string.digits + "_").encode()
-
-
-def _is_in_words(text: str, count: int) -> bool:
-    return text.count(".") == count and text.replace(".", "").isidentifier()
-
-
 def _question(text: str, values: builtins.list[Any]) -> bytes:
     """Return what tells a statement with its values from all others, in a few bytes."""
     return xxhash.xxh3_128_digest(repr((text, values)).encode("utf-8", "surrogatepass"))
 
 
-#: The ID of no object: where a row leads that refers to what can be none.
+def _is_sound(id_: Any) -> bool:
+    """Whether what stands in the place of an ID is one."""
+    return type(id_) is str and is_id(id_)
+
+
+def _shown(id_: Any) -> str:
+    """Return an ID as it is; as text what SQLite has in its place."""
+    if type(id_) is str:
+        return id_
+    return id_.decode("utf-8", "replace") if isinstance(id_, bytes) else str(id_)
+
+
+#: The ID of no object: where a reference leads whose target is damaged.
 _NOWHERE = "0"
 
 
 def _target(number: Any, id_: str | None) -> str:
-    """Return the ID that a row refers to; one that is gone is known by its number only, an ID as well."""
-    for found in (id_, str(number)):
-        if found is not None and is_id(found):
-            return found
-    return _NOWHERE
+    """Return the ID of the record that a reference leads to; only its number is known of one that is gone."""
+    if id_ is not None:
+        return id_
+    return str(number) if is_id(str(number)) else _NOWHERE
 
 
 _INTEGERS = ("size", "created", "modified", "revision", "number")
@@ -360,8 +337,8 @@ _INTEGERS = ("size", "created", "modified", "revision", "number")
 _UNREADABLE = (TypeError, ValueError, LookupError, OverflowError, AttributeError)
 
 
-#: What is wrong with an entry whose number is its ID.
-_NAMELESS = "damaged: something else stands in place of its ID; its number stands for it"
+#: What is wrong with an entry whose ID is garbled.
+_GARBLED = "damaged: its ID is garbled, and it cannot be loaded by it"
 
 
 def _damaged(id_: str, error: Exception) -> Record:
@@ -371,8 +348,8 @@ def _damaged(id_: str, error: Exception) -> Record:
 def _sound(record: Record) -> Record:
     """Return a record, unless SQLite has kept values of other types in it than its columns are of."""
     numbers = type(record.size) is type(record.revision) is int and record.revision > 0
-    if "." not in record.id:
-        record = dataclasses.replace(record, error=record.error or _NAMELESS)
+    if not is_id(record.id):
+        record = dataclasses.replace(record, error=record.error or _GARBLED)
     if numbers and type(record.cls) is type(record.id) is str:
         for text in (record.name, record.state, record.preview, *record.tags):
             if text is not None and type(text) is not str:

@@ -18,7 +18,6 @@ from gc3store.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from gc3store.ids import MAX_BYTES
 from gc3store.pickling import STEP
 from gc3store.sql.url import secrets_of, shown
 from gc3store.support.redaction import redact
@@ -156,16 +155,12 @@ class Backend(ABC):
         """Whether the database undid a transaction because of what others did, so that it may be repeated."""
         return False
 
-    def is_garbled(self, error: Exception) -> bool:
-        """Whether what stands in a text is none."""
-        return False
+    def replace_invalid_text(self, connection: Any, error: Exception) -> bool:
+        """Replace invalid UTF-8 on this connection from now on, if it is what `error` is about.
 
-    def reads_garbled(self, connection: Any) -> bool:
-        """Whether such texts are read over `connection`."""
+        Returns whether this changed anything, so that the statement is worth repeating.
+        """
         return False
-
-    def read_garbled(self, connection: Any) -> None:
-        """Read such texts from now on, with a replacement for what cannot be read."""
 
     @abstractmethod
     def is_missing_table(self, error: Exception) -> bool:
@@ -218,16 +213,6 @@ class Backend(ABC):
     @abstractmethod
     def numbers(self, values: Sequence[int]) -> Any:
         """Return the value of such a parameter."""
-
-    def id_or_number(self, record: sa.Table) -> sa.ColumnElement[str]:
-        """Return the expression for the ID of an entry; for its number, an ID as well, where there is none."""
-        # Without signs that some kinds of databases want escaped: what they let pass is found to be none later.
-        prefix: sa.ColumnElement[str] = sa.literal_column("'^[^!-@`{-~ ][^!-/:-@`{-~ ]*[.]'", sa.String(255))
-        number = sa.cast(record.c.number, sa.String(20))
-        end: sa.ColumnElement[str] = sa.literal_column("'$'", sa.String(255))
-        reads_so = record.c.id.regexp_match(prefix + number + end)
-        short = sa.func.octet_length(record.c.id) <= sa.literal_column(str(MAX_BYTES))
-        return sa.case((sa.and_(reads_so, short), record.c.id), else_=number)
 
     def contains(self, column: Any, text: Any) -> Any:
         """Return the condition that `text` occurs in `column`, in exactly this case."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from itertools import chain, islice
 from typing import TypeVar, overload
 
-__all__ = ["Answers", "numbers_of"]
+__all__ = ["Answers", "packed_numbers"]
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def _size_of(answer: object) -> int:
     return _SMALL * (1 + len(answer) if isinstance(answer, list) else 1)
 
 
-def numbers_of(rows: Iterable[tuple[int]]) -> array[int] | None:
+def packed_numbers(rows: Iterable[tuple[int]]) -> array[int] | None:
     """Return the numbers in rows of one column; `None` if they are too many to be kept."""
     numbers = array("q", islice(chain.from_iterable(rows), _LONGEST + 1))
     return numbers if len(numbers) <= _LONGEST else None

@@ -10,7 +10,7 @@ import xxhash
 
 from gc3store.engine.primitives import Stored, corrupt, not_found, replaced
 from gc3store.errors import CorruptRecordError
-from gc3store.ids import number_of
+from gc3store.ids import number_of, numbers_of
 from gc3store.pickling import SPOOL, Source
 from gc3store.sql.session import fetchone
 from gc3store.sql.writing import CHUNKED, PLAIN, REFERS, SqlWriting
@@ -32,7 +32,7 @@ class SqlReading(SqlWriting):
     def _fetch(self, id_: str) -> Stored:
         if self._uuid is None and self.uuid is None:
             raise not_found(id_)
-        row = self._execute(self._statements.read_one, (self._number(id_),), fetchone)
+        row = self._execute(self._statements.read_one, (number_of(id_),), fetchone)
         if row is None or row[0] != id_:
             raise not_found(id_)
         return self._stored(row)
@@ -40,7 +40,7 @@ class SqlReading(SqlWriting):
     def _read(self, ids: Sequence[str]) -> Iterator[Stored]:
         if not ids or self.uuid is None:
             return
-        numbers = self._backend.numbers([self._number(id_) for id_ in ids])
+        numbers = self._backend.numbers(numbers_of(ids))
         wanted = set(ids)
         for row in self._stream(self._statements.read_many, (numbers,), part=_ROWS, most=_ROWS):
             if row[0] in wanted:

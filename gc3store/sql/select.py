@@ -41,7 +41,6 @@ class CatalogueSelect:
         self, schema: Schema, backend: Backend, query: Query, among: list[int] | None = None
     ) -> None:
         self._record = schema.record
-        self._id = schema.id.element if isinstance(schema.id, sa.Label) else schema.id
         self._user = UserColumnSelect(schema.value, schema.record)
         self._order_columns = [name for name, _ in query.order if name not in FIELDS]
         self._backend = backend
@@ -103,7 +102,7 @@ class CatalogueSelect:
     def _column(self, name: str) -> Any:
         if name == "error":
             return sa.null()
-        return self._id if name == "id" else self._record.c[name]
+        return self._record.c[name]
 
     def _condition(self, condition: Condition) -> Any:
         if condition.field not in FIELDS:

@@ -14,6 +14,7 @@ import random
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import methodcaller
@@ -30,7 +31,7 @@ from gc3store.errors import (
 from gc3store.sql.dialect import Backend
 from gc3store.support.forking import is_pending, undisturbed, wait
 
-__all__ = ["ALL", "PART", "GarbledError", "Session", "SessionStore", "fetchone"]
+__all__ = ["ALL", "PART", "Session", "SessionStore", "fetchone"]
 
 T = TypeVar("T")
 
@@ -48,10 +49,6 @@ REPEATS = 20
 _fetchall = methodcaller("fetchall")
 #: Takes the only row of a cursor, `None` if there is none.
 fetchone = methodcaller("fetchone")
-
-
-class GarbledError(StoreUnavailableError):
-    """A text was none, and is read all the same from now on: what was asked can be asked again."""
 
 
 class Session:
@@ -233,12 +230,8 @@ class SessionStore(RecordStore):
                     continue
                 lost = self._backend.is_lost(connection, error)
                 collision = not lost and self._backend.is_collision(error)
-                if self._backend.is_garbled(error) and not self._backend.reads_garbled(connection):
-                    self._backend.read_garbled(connection)
-                    self._allow_for_damage()
-                    if again:
-                        continue
-                    raise GarbledError(str(error)) from error
+                if again and self._backend.replace_invalid_text(connection, error):
+                    continue
                 first = not session.kind or not session.used
                 if not lost and not collision:
                     translated = self._translate(error)
@@ -324,14 +317,8 @@ class SessionStore(RecordStore):
 
         Where these must be read at once to be of one state of the database, `most` are at most.
         """
-        done = 0
-        try:
-            for rows in self._parts(text, values, part, most):
-                yield from rows
-                done += len(rows)
-        except GarbledError:
-            rest = itertools.chain.from_iterable(self._parts(text, values, part, most))
-            yield from itertools.islice(rest, done, None)
+        for rows in self._parts(text, values, part, most):
+            yield from rows
 
     def _parts(
         self, text: str, values: Sequence[Any] = (), size: int = PART, most: int = 100 * PART
@@ -350,11 +337,25 @@ class SessionStore(RecordStore):
             if not session.kind and self._backend.thaw():
                 session.leave()
                 cursor, rows = self._run(begin)
+        done = 0
+
+        def fetch(connection: Any) -> Any:
+            nonlocal cursor
+            try:
+                return cursor.fetchmany(size)
+            except self._backend.error as error:
+                if not self._backend.replace_invalid_text(connection, error):
+                    raise
+                cursor = connection.execute(text, values)
+                deque(itertools.islice(cursor, done), maxlen=0)
+                return cursor.fetchmany(size)
+
         session.open += 1
         try:
             while rows:
                 yield rows
-                rows = self._run(lambda _: cursor.fetchmany(size), again=False)
+                done += len(rows)
+                rows = self._run(fetch, again=False)
         finally:
             session.open -= 1
 
@@ -495,9 +496,6 @@ class SessionStore(RecordStore):
             self._end(session)
 
     # What the store does besides.
-
-    def _allow_for_damage(self) -> None:
-        """Note that there is something in the database that was not written so."""
 
     def _prepare_step(self) -> None:
         """Do what must be done before a step begins."""

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
-from gc3store.ids import is_id_of
 from gc3store.sql.dialect import Backend
 from gc3store.sql.query_cache import Answers
 from gc3store.sql.search import SearchIndex
@@ -96,8 +95,8 @@ class SQLite(Backend):
 
     #: Whether files that nobody has open are locked all the same.
     _is_thawed = False
-    #: Whether there are texts that are none.
-    _garbled = False
+    #: Whether invalid UTF-8 was found, which all connections replace from then on.
+    _has_invalid_text = False
 
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)
@@ -134,9 +133,8 @@ class SQLite(Backend):
         )
         connection.stamp, connection.looking = stamp, mode.startswith("ro")
         connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
-        connection.create_function("gc3store_id", 2, _id_or_number, deterministic=True)
-        if self._garbled:
-            self.read_garbled(connection)
+        if self._has_invalid_text:
+            connection.text_factory = _text
         # Some builds overwrite what is removed, which makes removing as slow as saving.
         connection.execute("PRAGMA secure_delete=OFF")
         # A write-ahead log that a very large step made grow does not stay so large.
@@ -210,14 +208,13 @@ class SQLite(Backend):
     def begin(self, connection: Any) -> None:
         """Begin a transaction that writes, by waiting for the only lock there is."""
         connection.execute("BEGIN IMMEDIATE")
-        connection.text_factory = (
-            _text  # what was written cannot be repeated when a text turns out to be none
-        )
+        # A statement cannot be repeated here: what was written before it would be written twice.
+        connection.text_factory = _text
 
     def commit(self, connection: Any) -> None:
         """End a transaction, and keep what was done."""
         connection.execute("COMMIT")
-        if not self._garbled:
+        if not self._has_invalid_text:
             connection.text_factory = str
 
     def begin_snapshot(self, connection: Any) -> None:
@@ -228,18 +225,16 @@ class SQLite(Backend):
         """Return False: there is no one to lose contact with."""
         return False
 
-    def is_garbled(self, error: Exception) -> bool:
-        """Whether a text is not in UTF-8: one bit of a disk is enough for that."""
-        return "Could not decode to UTF-8" in str(error)
+    def replace_invalid_text(self, connection: Any, error: Exception) -> bool:
+        """Replace invalid UTF-8 (one wrong bit of a disk is enough), in all later connections, too.
 
-    def reads_garbled(self, connection: Any) -> bool:
-        """Whether what is none is read with a replacement."""
-        return connection.text_factory is _text
-
-    def read_garbled(self, connection: Any) -> None:
-        """Read such texts; in all connections that follow, too."""
-        self._garbled = True
+        Not done from the beginning: decoding in Python would make listing a large store take twice as long.
+        """
+        if connection.text_factory is _text or "Could not decode to UTF-8" not in str(error):
+            return False
+        self._has_invalid_text = True
         connection.text_factory = _text
+        return True
 
     def is_missing_table(self, error: Exception) -> bool:
         """Whether SQLite says so."""
@@ -299,12 +294,6 @@ class SQLite(Backend):
         folded = sa.func.gc3store_fold(sa.cast(column, sa.LargeBinary), type_=sa.Text())
         return self.contains(folded, word.casefold())
 
-    def id_or_number(self, record: sa.Table) -> sa.ColumnElement[str]:
-        """Return the expression, by a function."""
-        return sa.func.gc3store_id(
-            record.c.number, sa.cast(record.c.id, sa.LargeBinary), type_=sa.String(255)
-        )
-
     def create(self, connection: Any, statements: Statements, fill: Callable[[], None]) -> None:
         """Make the tables in one transaction."""
         if os.path.getsize(self.path) == 0:
@@ -350,7 +339,7 @@ class SQLite(Backend):
         """End a transaction, and undo what was done; also that numbers were given out."""
         connection.last = (-1, 0)
         super().rollback(connection)
-        if not self._garbled:
+        if not self._has_invalid_text:
             connection.text_factory = str
 
     def retire(self, connection: Any, statements: Statements, number: int) -> None:
@@ -382,13 +371,6 @@ def _text(data: bytes) -> str:
 
 def _fold(data: bytes | None) -> str | None:
     return None if data is None else _text(data).casefold()
-
-
-def _id_or_number(number: int | None, data: bytes | None) -> str | None:
-    if number is None or data is None:
-        return None
-    id_ = _text(data)
-    return id_ if is_id_of(id_, number) else str(number)
 
 
 def network_filesystem(path: str, *, mounts: str = "/proc/self/mountinfo") -> str | None:

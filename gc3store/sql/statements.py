@@ -40,16 +40,9 @@ def check_table_name(name: object) -> str:
 
 
 class Schema:
-    """The tables whose names begin with `name`, as one kind of database has them.
+    """The tables whose names begin with `name`, as one kind of database has them."""
 
-    Attributes
-    ----------
-    id : ColumnElement of str
-        What tells the ID of an entry: the column, or if entries may be `damaged` what makes do
-        with the number where something else stands in the column.
-    """
-
-    def __init__(self, name: str, backend: Backend, *, damaged: bool = False) -> None:
+    def __init__(self, name: str, backend: Backend) -> None:
         self.name = check_table_name(name)
         metadata = sa.MetaData()
         big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -76,7 +69,6 @@ class Schema:
             sa.Column("explicit", sa.SmallInteger, nullable=False),
             sa.Column("columns", text),
         )
-        self.id = backend.id_or_number(self.record).label("id") if damaged else self.record.c.id
         self.payload = sa.Table(
             f"{name}_payload",
             metadata,
@@ -215,14 +207,14 @@ class Statements:
     """Each statement that a store runs on its own tables, as text."""
 
     @classmethod
-    def of(cls, name: str, backend: Backend, *, damaged: bool = False) -> Statements:
+    def of(cls, name: str, backend: Backend) -> Statements:
         """Return the statements on the tables called `name`; each set is compiled once."""
-        return _statements(name, _Kind(backend), damaged)
+        return _statements(name, _Kind(backend))
 
     def __init__(self, schema: Schema, backend: Backend) -> None:
         self.schema = schema
         self._remembered: dict[Hashable, Any] = {}
-        id_ = schema.id
+        id_ = schema.record.c.id
         dialect = backend.dialect
         quoted = dialect.identifier_preparer.quote
         self.chunk_table = quoted(schema.chunk.name)
@@ -481,5 +473,5 @@ class _Kind:
 
 
 @lru_cache(maxsize=64)
-def _statements(name: str, kind: _Kind, damaged: bool) -> Statements:
-    return Statements(Schema(name, kind.backend, damaged=damaged), kind.backend)
+def _statements(name: str, kind: _Kind) -> Statements:
+    return Statements(Schema(name, kind.backend), kind.backend)

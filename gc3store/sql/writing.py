@@ -12,7 +12,7 @@ from gc3store.columns import entry_of, merged
 from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.errors import StoreUnavailableError
 from gc3store.format import load_json
-from gc3store.ids import is_id_of, make_id, number_of
+from gc3store.ids import make_id, number_of
 from gc3store.pickling import STEP, Encoded
 from gc3store.sql.columns import columns_text, value_rows
 from gc3store.sql.session import SessionStore
@@ -42,7 +42,6 @@ class SqlWriting(SessionStore):
 
     _statements: Statements
     _uuid: str | None = None
-    _is_damaged = False  # whether there are entries without IDs
 
     def __init__(
         self, url: str, *, read_only: bool, durable: bool, trust: Any, columns: Mapping[str, Any] | None
@@ -54,24 +53,6 @@ class SqlWriting(SessionStore):
         self._deleted: builtins.list[str] = []
         self._doubts: builtins.list[tuple[builtins.list[_Written], builtins.list[str]]] = []
         self._adopted: dict[int, _Written] = {}
-
-    # IDs.
-
-    def _allow_for_damage(self) -> None:
-        """Know entries by their numbers, from now on, where something else stands in place of their IDs."""
-        self._statements = Statements.of(self._statements.schema.name, self._backend, damaged=True)
-        self._is_damaged = True
-
-    def _number(self, id_: str, connection: Any = None) -> int:
-        """Return the number in an ID; what is only a number may be the ID of a damaged entry."""
-        number = number_of(id_)
-        if "." not in id_ and not self._is_damaged:
-            text, values = self._statements.revisions, (self._backend.numbers([number]),)
-            execute = self._execute if connection is None else connection.execute
-            for found, _ in execute(text, values):
-                if type(found) is not str or not is_id_of(found, number):
-                    self._allow_for_damage()
-        return number
 
     # Steps.
 
@@ -336,7 +317,7 @@ class SqlWriting(SessionStore):
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
         """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
-        each = [self._number(id_, connection) for id_ in ids]
+        each = [number_of(id_) for id_ in ids]
         if len(ids) == 1:
             row = connection.execute(self._statements.before_one, each).fetchone()
             rows = [] if row is None else [row]
@@ -420,7 +401,7 @@ class SqlWriting(SessionStore):
         return self._run(lambda connection: self._relabel_row(connection, id_, changes))
 
     def _relabel_row(self, connection: Any, id_: str, changes: Mapping[str, Any]) -> bool:
-        number = self._number(id_, connection)
+        number = number_of(id_)
         row = connection.execute(self._statements.labels, (number,)).fetchone()
         if row is None or row[0] != id_:
             return False
