@@ -620,7 +620,7 @@ def _as_job(run):
 )
 def test_jobs_that_say_odd_things(run, tmp_path):
     from gc3store.inspection import html
-    from gc3store.jupyter.inside import facts, lines
+    from gc3store.jupyter.show.job_facts import facts, lines
 
     (tmp_path / "Run.1").write_bytes(_as_job({"_state": "TERMINATED", **run}))
     with make_store(tmp_path, read_only=True) as store:

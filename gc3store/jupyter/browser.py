@@ -22,6 +22,7 @@ from gc3store.engine.record_store import RecordStore
 from gc3store.errors import UsageError
 from gc3store.jupyter.actions import one_line
 from gc3store.jupyter.catalogue import Selected
+from gc3store.jupyter.current import current_store, default_url
 from gc3store.jupyter.origin import notebook_name
 from gc3store.jupyter.requests import LANES, REQUESTS, for_front_end
 from gc3store.jupyter.service import Service
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from gc3store.record import Query
 
 __all__ = ["Browser", "browse"]
-
-#: The store of a notebook that has opened none.
-DEFAULT_URL = "sqlite:///gc3store.db"
 
 
 class Browser(anywidget.AnyWidget):
@@ -158,8 +156,8 @@ class Browser(anywidget.AnyWidget):
 
     def _write_code(self, outcome: Outcome) -> str:
         """Return the line that does the same here: a magic if it means this store, else Python."""
-        magics = _magics()
-        if outcome.magic and magics is not None and magics.current.opened is self.store:
+        current = current_store(_shell())
+        if outcome.magic and current is not None and current.opened is self.store:
             return outcome.magic
         names = (name for name, value in list(self._service.namespace.items()) if value is self.store)
         return outcome.python(next((name for name in names if not name.startswith("_")), "store"))
@@ -209,8 +207,8 @@ def browse(store: Store | str | None = None, **options: Any) -> Browser:
         As for `Browser`: ``query``, ``filters``, ``order``, ``height``, ``namespace``.
     """
     if store is None:
-        magics = _magics()
-        store = magics.current.get() if magics else make_store(os.environ.get("GC3STORE_URL", DEFAULT_URL))
+        current = current_store(_shell())
+        store = current.get() if current else default_url()[0]
     return Browser(store if isinstance(store, Store) else make_store(store), **options)
 
 
@@ -224,13 +222,6 @@ def _in_main_thread(job: Callable[[], None]) -> None:
         job()
     else:
         kernel.io_loop.add_callback(job)
-
-
-def _magics() -> Any:
-    # By module, for IPython's own %store comes from a class of the same name.
-    registry = _shell().magics_manager.registry if _shell() else {}
-    ours = (it for it in registry.values() if type(it).__module__ == "gc3store.jupyter.magics")
-    return next(ours, None)
 
 
 def _is_watched() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from gc3store.errors import UsageError
 from gc3store.support.redaction import passwords, redact
@@ -12,11 +13,20 @@ from gc3store.support.redaction import passwords, redact
 if TYPE_CHECKING:
     from gc3store.store import Store
 
-__all__ = ["CurrentStore"]
+__all__ = ["CurrentStore", "current_store", "default_url", "set_current_store"]
 
 #: The store of a notebook that has opened none: a file in the kernel's working
 #: directory at first use, so that a project moves as a folder.
 DEFAULT_URL = "sqlite:///gc3store.db"
+
+
+def default_url(configured: str = "") -> tuple[str, str]:
+    """Return the URL of the store of a notebook that has opened none, and where it is set."""
+    if url := os.environ.get("GC3STORE_URL"):
+        return url, "from GC3STORE_URL"
+    if configured:
+        return configured, "from StoreMagics.url"
+    return DEFAULT_URL, "the default, in the working directory"
 
 
 class CurrentStore:
@@ -34,7 +44,7 @@ class CurrentStore:
         self._configured = configured
         self._say = say
         self._store: Store | None = None
-        self._ours: list[Store] = []  # opened here and not given away, so to be closed here
+        self._ours: list[Store] = []  # opened here, and to be closed here
         self._by_default = False
         self._unsaid = False
         self._secrets: tuple[str, ...] = passwords(os.environ.get("GC3STORE_URL", ""))
@@ -76,11 +86,7 @@ class CurrentStore:
         return self._store
 
     def _default(self) -> tuple[str, str]:
-        if url := os.environ.get("GC3STORE_URL"):
-            return url, "from GC3STORE_URL"
-        if url := self._configured():
-            return url, "from StoreMagics.url"
-        return DEFAULT_URL, "the default, in the working directory"
+        return default_url(self._configured())
 
     def open(self, url: str, **options: Any) -> Store:
         """Open a store in place of the current one; if that fails, the current one stays."""
@@ -95,11 +101,11 @@ class CurrentStore:
         return store
 
     def use(self, store: Store) -> None:
-        """Work on a store that somebody else opened, and will close."""
+        """Work on a store that the user opened, and will close."""
         self._store, self._by_default, self._unsaid = store, False, False
 
-    def give_away(self) -> None:
-        """Leave the closing of the current store to somebody else, who has got hold of it."""
+    def release_ownership(self) -> None:
+        """Leave the closing of the current store to the user, who has a reference to it now."""
         self._ours = [store for store in self._ours if store is not self._store]
 
     def forget_default(self) -> None:
@@ -116,3 +122,19 @@ class CurrentStore:
         self._store, self._by_default, self._unsaid = None, False, False
         while self._ours:
             self._ours.pop().close()
+
+
+_by_shell: WeakKeyDictionary[Any, CurrentStore] = WeakKeyDictionary()
+
+
+def set_current_store(shell: Any, current: CurrentStore | None) -> None:
+    """Set what tells the current store in a shell; `None` where magics are not loaded any more."""
+    if current is None:
+        _by_shell.pop(shell, None)
+    else:
+        _by_shell[shell] = current
+
+
+def current_store(shell: Any) -> CurrentStore | None:
+    """Return what tells the current store in a shell, if the magics are loaded there."""
+    return None if shell is None else _by_shell.get(shell)

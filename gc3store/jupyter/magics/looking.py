@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, magics_class
 
 from gc3store.jupyter import actions
-from gc3store.jupyter.arguments import command, option, parse, quote
 from gc3store.jupyter.catalogue import Catalogue
-from gc3store.jupyter.difference import differences
-from gc3store.jupyter.listing import Details, Listing, plain
 from gc3store.jupyter.lookup import entries, resolve, versions
+from gc3store.jupyter.magics.arguments import command, option, quote
+from gc3store.jupyter.show.difference import differences
+from gc3store.jupyter.show.listing import Details, Listing, plain
 from gc3store.record import Query
 from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
-    from gc3store.jupyter.magics import StoreMagics
+    from gc3store.jupyter.magics.commands import StoreMagics
 
 __all__ = ["LookingMagics"]
 
@@ -37,11 +38,19 @@ class LookingMagics(Magics):
         self.main = main
 
     @command(
-        option("filters", nargs="*", metavar="FILTER", help="Words to search for, or field:value."),
-        option("--sort", metavar="FIELD", help="Sort by this field; -FIELD sorts descending."),
+        option(
+            "filters",
+            nargs="*",
+            metavar="FILTER",
+            completes="queries",
+            help="Words to search for, or field:value.",
+        ),
+        option(
+            "--sort", metavar="FIELD", completes="fields", help="Sort by this field; -FIELD sorts descending."
+        ),
         option("-n", "--limit", type=int, metavar="N", help="Show at most so many."),
     )
-    def store_list(self, line: str) -> Listing:
+    def store_list(self, args: Namespace) -> Listing:
         """List objects, the newest first, without loading them; for a name, its versions.
 
         Examples::
@@ -53,7 +62,6 @@ class LookingMagics(Magics):
             %store_list 16x16 tag:paper --sort=-size
             rows = %store_list class:dict           # rows.ids, rows.table()
         """
-        args = parse(self.store_list, line)
         store = self.main.current.get()
         limit = args.limit if args.limit is not None else self.main.limit
         where = redact(str(store.url or type(store).__name__), *self.main.current.secrets)
@@ -75,9 +83,9 @@ class LookingMagics(Magics):
         return Listing(records, store=store, total=total, title=title)
 
     @command(
-        option("id", metavar="ID", help="ID, number or name of the object."),
+        option("id", metavar="ID", completes="objects", help="ID, number or name of the object."),
     )
-    def store_info(self, line: str) -> Details:
+    def store_info(self, args: Namespace) -> Details:
         """Show everything known of an object, without loading it.
 
         Examples::
@@ -85,7 +93,6 @@ class LookingMagics(Magics):
             %store_info sweep
             %store_info IsingRun.26
         """
-        args = parse(self.store_info, line)
         store = self.main.current.get()
         id_ = resolve(store, args.id)
         missing = (
@@ -94,12 +101,16 @@ class LookingMagics(Magics):
         return Details(actions.describe(store, id_), missing=missing)
 
     @command(
-        option("a", metavar="A", help="ID, number or name of an object."),
+        option("a", metavar="A", completes="objects", help="ID, number or name of an object."),
         option(
-            "b", nargs="?", metavar="B", help="Another; by default, A is compared with its version before."
+            "b",
+            nargs="?",
+            metavar="B",
+            completes="objects",
+            help="Another; by default, A is compared with its version before.",
         ),
     )
-    def store_diff(self, line: str) -> None:
+    def store_diff(self, args: Namespace) -> None:
         """Show what differs between two stored objects.
 
         Examples::
@@ -108,7 +119,6 @@ class LookingMagics(Magics):
             %store_diff sweep@1 sweep@3
             %store_diff IsingRun.26 IsingRun.27
         """
-        args = parse(self.store_diff, line)
         store = self.main.current.get()
         if args.b is None:
             found = versions(store, args.a, limit=2)
@@ -122,9 +132,15 @@ class LookingMagics(Magics):
         print(f"{a} and {b} are the same." if not lines else "\n".join([f"{a} → {b}", *lines]))
 
     @command(
-        option("filters", nargs="*", metavar="FILTER", help="What to show at first, as in %%store_list."),
+        option(
+            "filters",
+            nargs="*",
+            metavar="FILTER",
+            completes="queries",
+            help="What to show at first, as in %%store_list.",
+        ),
     )
-    def store_browse(self, line: str) -> Any:
+    def store_browse(self, args: Namespace) -> Any:
         """Browse the store: search, sort, look inside, load, replace and remove.
 
         Examples::
@@ -134,5 +150,4 @@ class LookingMagics(Magics):
         """
         from gc3store.jupyter.browser import browse  # widgets only when wanted
 
-        args = parse(self.store_browse, line)
         return browse(self.main.current.get(), query=" ".join(map(quote, args.filters)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.inspection import Difference, class_path, text
 from gc3store.inspection import differences as compare
-from gc3store.jupyter.listing import plain
+from gc3store.jupyter.show.listing import plain
 
 if TYPE_CHECKING:
     from gc3store.store import Store

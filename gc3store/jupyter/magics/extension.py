@@ -6,12 +6,13 @@ import atexit
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gc3store.jupyter.completion import Completer
-from gc3store.jupyter.looking import LookingMagics
-from gc3store.jupyter.magics import StoreMagics
+from gc3store.jupyter.current import set_current_store
+from gc3store.jupyter.magics.commands import StoreMagics
+from gc3store.jupyter.magics.completion import Completer
+from gc3store.jupyter.magics.looking import LookingMagics
 from gc3store.support.provenance import set_place
 
-__all__ = ["load", "loaded_magics", "unload"]
+__all__ = ["load", "unload"]
 
 
 class _Extension:
@@ -32,6 +33,7 @@ class _Extension:
         shell.register_magics(*self.objects)
         self.completer = Completer(self.magics, self.functions)
         self.completer.install()
+        set_current_store(shell, self.magics.current)
         set_place(self.magics.place)
         atexit.register(self.magics.close)
 
@@ -50,6 +52,7 @@ class _Extension:
         ours = {id(magics) for magics in self.objects}
         self.shell.configurables[:] = [c for c in self.shell.configurables if id(c) not in ours]
         self.completer.remove()
+        set_current_store(self.shell, None)
         set_place(None)
         self.magics.close()
         atexit.unregister(self.magics.close)
@@ -69,9 +72,3 @@ def unload(shell: Any) -> None:
     extension = _loaded.pop(shell, None)
     if extension is not None:
         extension.unload()
-
-
-def loaded_magics(shell: Any) -> StoreMagics | None:
-    """Return the magics that are loaded in `shell`, if they are."""
-    extension = _loaded.get(shell)
-    return None if extension is None else extension.magics

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,21 +20,20 @@ from traitlets import Bool, Enum, Int, Unicode, observe
 
 from gc3store.errors import StoreWarning
 from gc3store.jupyter import actions
-from gc3store.jupyter.arguments import (
+from gc3store.jupyter.catalogue import Catalogue
+from gc3store.jupyter.current import CurrentStore
+from gc3store.jupyter.lookup import entries, resolve
+from gc3store.jupyter.magics.arguments import (
     command,
     one_line_errors,
     option,
-    parse,
     result_is_used,
     split_variable,
 )
-from gc3store.jupyter.catalogue import Catalogue
-from gc3store.jupyter.cells import run_and_return
-from gc3store.jupyter.current import CurrentStore
-from gc3store.jupyter.history import forget_input
-from gc3store.jupyter.lookup import entries, resolve
+from gc3store.jupyter.magics.cells import run_and_return
+from gc3store.jupyter.magics.history import forget_input
+from gc3store.jupyter.magics.portability import Portability
 from gc3store.jupyter.origin import cell_origin
-from gc3store.jupyter.portability import Portability
 from gc3store.jupyter.variables import variables
 from gc3store.record import Query, human_size
 from gc3store.store import Store
@@ -80,10 +80,10 @@ class StoreMagics(Magics):
     # -- which store --------------------------------------------------------------------
 
     @command(
-        option("url", nargs="?", help="URL, path, or a variable that holds a store."),
+        option("url", nargs="?", completes="urls", help="URL, path, or a variable that holds a store."),
         option("--read-only", action="store_true", help="Refuse whatever would change the store."),
     )
-    def store_open(self, line: str) -> Store | None:
+    def store_open(self, args: Namespace) -> Store | None:
         """Choose the store that the other magics work on.
 
         Without an argument, show which one it is. With no store opened, the magics use
@@ -98,7 +98,6 @@ class StoreMagics(Magics):
             %store_open postgresql://me@host/jobs   # PostgreSQL, MariaDB
             store = %store_open sqlite:///jobs.db   # the store as a Python object
         """
-        args = parse(self.store_open, line)
         used = result_is_used()
         if args.url is None:
             store = self.current.get()
@@ -113,7 +112,7 @@ class StoreMagics(Magics):
                 if self.current.secrets:
                     forget_input(self.shell, *self.current.secrets)
         if used:
-            self.current.give_away()
+            self.current.release_ownership()
             return store
         objects = f", {Catalogue(store).count():,} objects" if store.offers("count") else ""
         self.say(f"Using {store.url or repr(store)}{objects}")
@@ -122,15 +121,33 @@ class StoreMagics(Magics):
     # -- in and out ---------------------------------------------------------------------
 
     @command(
-        option("names", nargs="*", metavar="NAME", help="Variables; for a cell, the name to save under."),
         option(
-            "--as", dest="label", metavar="LABEL", help="Save under this name instead of the variable's own."
+            "names",
+            nargs="*",
+            metavar="NAME",
+            completes="variables",
+            help="Variables; for a cell, the name to save under.",
         ),
-        option("-t", "--tag", action="append", default=[], metavar="TAG", help="Add a tag; may be repeated."),
+        option(
+            "--as",
+            dest="label",
+            metavar="LABEL",
+            completes="names",
+            help="Save under this name instead of the variable's own.",
+        ),
+        option(
+            "-t",
+            "--tag",
+            action="append",
+            default=[],
+            metavar="TAG",
+            completes="tags",
+            help="Add a tag; may be repeated.",
+        ),
         option("--all", action="store_true", help="Save all variables that can be saved."),
-        kind="line_cell",
+        cell=True,
     )
-    def store_save(self, line: str, cell: str | None = None) -> Any:
+    def store_save(self, args: Namespace, cell: str | None = None) -> Any:
         """Save variables under their names, or what a cell returns.
 
         Saving again under a name makes a new version, unless nothing has changed. An
@@ -149,15 +166,14 @@ class StoreMagics(Magics):
             pd.read_csv("data.csv").describe()
         """
         if cell is None:
-            return self._save_variables(line)
-        name = self._name_for_cell(line)
+            return self._save_variables(args)
+        name = self._name_for_cell(args)
         value = run_and_return(self.shell, cell)  # whose errors are the user's, and keep their tracebacks
-        self._save_value(line, name, value)
+        self._save_value(args, name, value)
         return value
 
     @one_line_errors
-    def _save_variables(self, line: str) -> Any:
-        args = parse(self.store_save, line)
+    def _save_variables(self, args: Namespace) -> Any:
         used = result_is_used()
         namespace = self.shell.user_ns
         if args.all == bool(args.names):
@@ -189,15 +205,13 @@ class StoreMagics(Magics):
         return None
 
     @one_line_errors
-    def _name_for_cell(self, line: str) -> str:
-        args = parse(self.store_save, line)
+    def _name_for_cell(self, args: Namespace) -> str:
         if args.all or len(args.names) + bool(args.label) != 1:
             raise UsageError("%%store_save needs one name, under which to save what the cell returns.")
         return str(args.label or args.names[0])
 
     @one_line_errors
-    def _save_value(self, line: str, name: str, value: Any) -> None:
-        args = parse(self.store_save, line)
+    def _save_value(self, args: Namespace, name: str, value: Any) -> None:
         args.label = name
         self._save({name: value}, name, args)
 
@@ -216,12 +230,18 @@ class StoreMagics(Magics):
         return outcome
 
     @command(
-        option("what", nargs="*", metavar="ID", help="IDs, numbers or names, and perhaps: as VAR"),
+        option(
+            "what",
+            nargs="*",
+            metavar="ID",
+            completes="objects_as_variable",
+            help="IDs, numbers or names, and perhaps: as VAR",
+        ),
         option("--all", action="store_true", help="Load the newest object of every name."),
         option("-f", "--force", action="store_true", help="Overwrite a variable that holds something else."),
         option("--variables", action="store_true", help="Load several objects into VAR_1, VAR_2, ..."),
     )
-    def store_load(self, line: str) -> Any:
+    def store_load(self, args: Namespace) -> Any:
         """Load objects into variables.
 
         An object is named by its ID, by the number in it, by the name it was saved
@@ -237,7 +257,6 @@ class StoreMagics(Magics):
             %store_load 26 27 28 as runs            # a dictionary by ID
             %store_load --all                       # whatever has a name
         """
-        args = parse(self.store_load, line)
         used = result_is_used()
         words, variable = split_variable(args.what)
         store, namespace = self.current.get(), self.shell.user_ns
@@ -281,10 +300,10 @@ class StoreMagics(Magics):
         self.say(*failures, _total(len(done) - len(failures), "loaded", failures))
 
     @command(
-        option("id", metavar="ID", help="ID, number or name of the object to replace."),
-        option("name", metavar="NAME", help="The variable whose value to put there."),
+        option("id", metavar="ID", completes="objects", help="ID, number or name of the object to replace."),
+        option("name", metavar="NAME", completes="variables", help="The variable whose value to put there."),
     )
-    def store_replace(self, line: str) -> None:
+    def store_replace(self, args: Namespace) -> None:
         """Replace a stored object with a copy of a variable's value.
 
         Examples::
@@ -292,17 +311,22 @@ class StoreMagics(Magics):
             %store_replace IsingRun.26 run
             %store_replace sweep sweep              # the newest version of that name
         """
-        args = parse(self.store_replace, line)
         store = self.current.get()
         with self.notes():
             self._show(actions.replace(store, self.shell.user_ns, resolve(store, args.id), args.name))
 
     @command(
-        option("ids", nargs="*", metavar="ID", help="IDs, numbers or names of the objects to remove."),
+        option(
+            "ids",
+            nargs="*",
+            metavar="ID",
+            completes="objects",
+            help="IDs, numbers or names of the objects to remove.",
+        ),
         option("--all", action="store_true", help="Remove everything."),
         option("--no-undo", action="store_true", help="Keep nothing for %%store_undo."),
     )
-    def store_remove(self, line: str) -> None:
+    def store_remove(self, args: Namespace) -> None:
         """Remove objects; %store_undo puts them back.
 
         A name means the newest object saved under it; older versions stay.
@@ -313,7 +337,6 @@ class StoreMagics(Magics):
             %store_remove sweep@1
             %store_remove --all                     # can be undone as well
         """
-        args = parse(self.store_remove, line)
         store = self.current.get()
         if args.all == bool(args.ids):
             raise UsageError(
@@ -352,14 +375,13 @@ class StoreMagics(Magics):
             )
 
     @command()
-    def store_undo(self, line: str) -> None:
+    def store_undo(self, _args: Namespace) -> None:
         """Take back the last removal, or change of names and tags, made by a magic.
 
         Examples::
 
             %store_undo
         """
-        parse(self.store_undo, line)
         if not self.undos:
             raise UsageError("There is nothing to undo.")
         ids = self.undos[-1]()
@@ -367,19 +389,25 @@ class StoreMagics(Magics):
         print(f"{ids[0]!r} is" if len(ids) == 1 else f"{len(ids):,} objects are", "as before")
 
     @command(
-        option("id", metavar="ID", help="ID, number or name of the object."),
-        option("tags", nargs="*", metavar="TAG", help="Tags to add."),
+        option("id", metavar="ID", completes="objects", help="ID, number or name of the object."),
+        option("tags", nargs="*", metavar="TAG", completes="tags", help="Tags to add."),
         option(
-            "--drop", action="append", default=[], metavar="TAG", help="Take a tag away; may be repeated."
+            "--drop",
+            action="append",
+            default=[],
+            metavar="TAG",
+            completes="tags",
+            help="Take a tag away; may be repeated.",
         ),
         option(
             "--name",
             default=False,
             metavar="LABEL",
+            completes="names",
             help="Rename the object; an empty LABEL takes the name away.",
         ),
     )
-    def store_tag(self, line: str) -> None:
+    def store_tag(self, args: Namespace) -> None:
         """Tag an object, or rename it; its content is left alone.
 
         Examples::
@@ -388,7 +416,6 @@ class StoreMagics(Magics):
             %store_tag sweep --drop draft
             %store_tag IsingRun.26 --name "cold start"
         """
-        args = parse(self.store_tag, line)
         store = self.current.get()
         outcome = actions.label(store, resolve(store, args.id), name=args.name, add=args.tags, drop=args.drop)
         self._show(outcome)

@@ -1,4 +1,4 @@
-"""The line after a magic: its words, its options, and what becomes of its result."""
+"""What a magic declares of itself, the words and options of its line, and whether its result is used."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from gc3store.jupyter.actions import one_line
 from gc3store.support.redaction import redact
 
 __all__ = [
+    "Completes",
+    "argument_at",
     "command",
     "one_line_errors",
     "option",
@@ -33,34 +35,91 @@ __all__ = [
 _TOKEN = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
 
+#: What a Tab can offer for a word.
+Completes = Literal[
+    "fields", "names", "objects", "objects_as_variable", "queries", "tags", "urls", "variables"
+]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def option(*names: str, **settings: Any) -> Any:
-    """Return the declaration of an argument or option of a magic, as for `argparse`."""
-    return argument(*names, **settings)  # type: ignore[no-untyped-call]
+class _Argument(argument):
+    """An argument of a magic that knows what completes it."""
+
+    def __init__(self, names: tuple[str, ...], settings: dict[str, Any], completes: Completes | None) -> None:
+        super().__init__(*names, **settings)  # type: ignore[no-untyped-call]
+        self._completes = completes
+
+    def add_to_parser(self, parser: Any, group: Any) -> None:
+        action = (parser if group is None else group).add_argument(*self.args, **self.kwds)
+        action.completes = self._completes
 
 
-def command(
-    *options: Any, kind: Literal["line", "line_cell"] = "line"
-) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Make a method a magic with these options.
+def option(*names: str, completes: Completes | None = None, **settings: Any) -> Any:
+    """Return the declaration of an argument or option of a magic.
 
-    Its docstring, with the options, is what ``%name?`` shows. ``$`` and ``{}`` in the
-    line stay as they are. The errors of a line magic are one line.
+    Parameters
+    ----------
+    *names, **settings
+        As for `argparse.ArgumentParser.add_argument`.
+    completes : str, optional
+        What a Tab offers for it; see `gc3store.jupyter.magics.completion`.
+    """
+    return _Argument(names, settings, completes)
+
+
+def command(*options: Any, cell: bool = False) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Make a method a magic: the only thing that help, completion and registration need.
+
+    The method takes the arguments that `option` declares, as an `argparse.Namespace`. Its docstring, with
+    the options, is what ``%name?`` shows. ``$`` and ``{}`` in the line stay as they are. The errors of a
+    line magic are one line.
+
+    Parameters
+    ----------
+    *options
+        Made by `option`.
+    cell : bool
+        Whether it can stand above a cell, too. Then the method also takes the cell's source, or nothing,
+        and its errors keep their tracebacks: they may be the user's.
     """
 
-    def decorate(method: Callable[P, T]) -> Callable[P, T]:
-        # The errors of a cell are the user's, and keep their tracebacks.
-        magic: Any = one_line_errors(method) if kind == "line" else method
+    def decorate(method: Callable[..., T]) -> Callable[..., T]:
+        run = method if cell else one_line_errors(method)
+
+        @functools.wraps(method)
+        def magic(self: Any, line: str, *source: str) -> T:
+            return run(self, read(line), *source)
+
+        parsed: Any = magic
         for declaration in reversed(options):
-            magic = declaration(magic)
-        magic = magic_arguments()(magic)  # type: ignore[no-untyped-call]
-        register: Any = line_magic if kind == "line" else line_cell_magic
-        return no_var_expand(register(magic))  # type: ignore[no-any-return]
+            parsed = declaration(parsed)
+        parsed = magic_arguments()(parsed)  # type: ignore[no-untyped-call]
+        read = one_line_errors(functools.partial(parse, parsed.parser))
+        register: Any = line_cell_magic if cell else line_magic
+        return no_var_expand(register(parsed))  # type: ignore[no-any-return]
 
     return decorate
+
+
+def argument_at(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Action | None:
+    """Return the argument or option that a word after these would belong to, if there is one."""
+    options = {name: action for action in parser._actions for name in action.option_strings}
+    plain = [action for action in parser._actions if not action.option_strings]
+    place, pending = 0, None
+    for word in words:
+        if pending is not None:
+            pending = None
+        elif word in options:
+            pending = options[word] if options[word].nargs != 0 else None
+        elif not word.startswith("-"):
+            place += 1
+    if pending is not None or not plain:
+        return pending
+    if place < len(plain):
+        return plain[place]
+    return plain[-1] if plain[-1].nargs == "*" else None
 
 
 def split(line: str) -> list[str]:
@@ -104,15 +163,14 @@ def quote(word: str) -> str:
     return f"{mark}{word}{mark}"
 
 
-def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
-    """Return the arguments in `line`, as the decorators of `magic` declare them.
+def parse(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+    """Return the arguments in `line`.
 
     Raises
     ------
     IPython.core.error.UsageError
         For an option that does not exist; the message suggests one that does.
     """
-    parser: argparse.ArgumentParser = magic.parser  # type: ignore[attr-defined]
     words = split(line.rstrip().removesuffix(";"))
     options = [option for action in parser._actions for option in action.option_strings]
     end = words.index("--") if "--" in words else len(words)

@@ -1,0 +1,1 @@
+"""The magics: ``%store_save`` and its kin, one method each."""

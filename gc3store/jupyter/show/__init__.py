@@ -1,0 +1,1 @@
+"""What is shown of stored objects: lists, details, facts of jobs, differences."""
