@@ -9,7 +9,6 @@ target keeps one.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 import warnings
@@ -17,8 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
-
-import xxhash
 
 from gc3store.engine.primitives import Draft
 from gc3store.engine.record_store import RecordStore
@@ -33,8 +30,9 @@ from gc3store.errors import (
 )
 from gc3store.ids import MAX_PREFIX, check_id, is_id, number_of
 from gc3store.store import Store
+from gc3store.support.cache import CacheDatabase
 from gc3store.support.calls import outside
-from gc3store.support.forking import undisturbed
+from gc3store.support.forking import no_fork_during
 from gc3store.support.graph import components, dependents
 from gc3store.support.progress import progress as with_progress
 
@@ -45,6 +43,8 @@ _RECORDS, _BYTES = 200, 32 * 1024 * 1024
 
 #: How often what was changed while it was being copied is tried again.
 _ROUNDS = 5
+
+_SCHEMA = "CREATE TABLE done (source TEXT PRIMARY KEY, target TEXT, revision INTEGER)"
 
 #: Where the origin of a copy says what it is a copy of.
 _KEY = "copy_of"
@@ -367,44 +367,35 @@ class _Journal:
     It is locked as long as it is open: two processes that copy the same would copy it twice.
     """
 
+    @no_fork_during()
     def __init__(self, source: str, target: str) -> None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("gc3store")
-        path = folder / f"copy-{xxhash.xxh3_64_hexdigest(f'{source} {target}'.encode())}.db"
+        file = CacheDatabase("copies", f"{source} {target}", _SCHEMA, keep=True)
         try:
-            os.makedirs(folder, exist_ok=True)
-            self._open(path)
+            self._connection = file.open()
+            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._connection.execute("BEGIN EXCLUSIVE")
+            self._connection.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             if "locked" in str(error):
                 raise StoreUnavailableError(
                     "Another process is copying between these stores; wait until it has ended."
                 ) from error
             warnings.warn(
-                f"What is copied cannot be noted in {path} ({error}): to stores of GC3Pie, doing it again "
+                f"What is copied cannot be noted in {file.path} ({error}): to stores of GC3Pie, doing it again "
                 f"would copy it again.",
                 StoreWarning,
-                stacklevel=5,
+                stacklevel=outside(),
             )
-            self._open(":memory:")
+            self._connection = sqlite3.connect(":memory:", isolation_level=None)
+            self._connection.execute(_SCHEMA)
 
-    @undisturbed()
-    def _open(self, path: str | os.PathLike[str]) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=1)
-        self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._connection.execute("BEGIN EXCLUSIVE")
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS done (source TEXT PRIMARY KEY, target TEXT, revision INTEGER)"
-        )
-        self._connection.execute("COMMIT")
-
-    @undisturbed()
+    @no_fork_during()
     def entries(self) -> dict[str, tuple[str, int]]:
         """Return, for each ID in the source, the ID in the target, and the revision that was copied."""
         rows = self._connection.execute("SELECT source, target, revision FROM done")
         return {source: (target, revision) for source, target, revision in rows}
 
-    @undisturbed()
+    @no_fork_during()
     def note(self, entries: dict[str, tuple[str, int]]) -> None:
         """Add what is, or is about to be, in the target."""
         rows = [(source, target, revision) for source, (target, revision) in entries.items()]

@@ -18,7 +18,7 @@ from gc3store import make_store
 from gc3store.errors import OptionError, StoreWarning
 from gc3store.inspection.values import Dict, List, Tuple
 from gc3store.paths import MISSING
-from gc3store.tables import value_cache
+from gc3store.support import cache as cached_files
 from gc3store.tables.attributes import texts
 from gc3store.tables.cell_values import UNKNOWN, Found, decoded, encoded
 
@@ -189,7 +189,7 @@ def test_a_damaged_memory_is_none(store, cache, damage):
     fill(store)
     settle(store)
     first = store.table(columns=COLUMNS)
-    files = list(cache.rglob("*.json"))
+    files = list(cache.rglob("*.cache"))
     assert len(files) == len(COLUMNS)
     for file in files:
         data = file.read_bytes()
@@ -279,15 +279,15 @@ def test_many_at_once_get_the_same(store):
 def test_memory_takes_a_bounded_space(store, cache, monkeypatch):
     fill(store, 50)
     store.table(columns=COLUMNS)
-    sizes = {file: file.stat().st_size for file in cache.rglob("*.json")}
+    sizes = {file: file.stat().st_size for file in cache.rglob("*.cache")}
     used = max(sizes, key=sizes.get)
     for file in sizes:
         os.utime(file, (1e9, 1e9))
     os.utime(used)
     most = sizes[used] + min(sizes.values()) * 2
-    monkeypatch.setattr(value_cache, "MOST", most)
+    monkeypatch.setattr(cached_files, "MAX_BYTES", most)
     store.table(columns=["results.energy"])
-    left = list(cache.rglob("*.json"))
+    left = list(cache.rglob("*.cache"))
     assert used in left
     assert sum(file.stat().st_size for file in left) <= most < sum(sizes.values())
 

@@ -23,13 +23,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import xxhash
-
 from gc3store.entry import record_from_entry
 from gc3store.format import dump_json, load_json
 from gc3store.ids import number_of
 from gc3store.record import Record
-from gc3store.support.forking import undisturbed
+from gc3store.support.cache import CacheDatabase
+from gc3store.support.forking import no_fork_during
 from gc3store.support.progress import progress
 
 __all__ = ["CatalogueIndex", "DirectoryIndex"]
@@ -56,8 +55,8 @@ _PLAIN: dict[str, tuple[Any, set[type]]] = {
 }
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (id TEXT PRIMARY KEY, number INTEGER, stamp TEXT, entry TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE entry (id TEXT PRIMARY KEY, number INTEGER, stamp TEXT, entry TEXT) WITHOUT ROWID;
+CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID
 """
 
 
@@ -234,77 +233,49 @@ class CatalogueIndex(ABC):
 
     # The copy on disk.
 
-    def _cache_path(self) -> str:
-        from platformdirs import user_cache_path
+    def _cached(self) -> CacheDatabase:
+        return CacheDatabase("catalogues", self._place, _SCHEMA)
 
-        digest = xxhash.xxh3_64_hexdigest(self._place.encode("utf-8", "surrogateescape"))
-        return str(user_cache_path("gc3store") / f"directory-{digest}.db")
-
-    @undisturbed()
+    @no_fork_during()
     def _load_cache(self) -> None:
-        path = self._cache_path()
-        if not os.path.exists(path):
+        cached = self._cached()
+        if not cached.path.exists():
             return
         try:
-            connection = sqlite3.connect(path, timeout=1)
-            try:
+            with cached.connected() as connection:
                 state = dict(connection.execute("SELECT key, value FROM state"))
                 rows = connection.execute("SELECT id, stamp, entry FROM entry ORDER BY number").fetchall()
-            finally:
-                connection.close()
-            if state.get("path") != self._place:
-                return
-            entries = load_json("[" + ",".join([row[2] for row in rows]) + "]")
-            self._entries = {row[0]: (row[1], entry) for row, entry in zip(rows, entries, strict=True)}
-            self._order = [row[0] for row in rows]
-            self._modified = int(state.get("modified", "-1"))
-        except (sqlite3.Error, ValueError, TypeError):
+                entries = load_json("[" + ",".join([row[2] for row in rows]) + "]")
+                self._entries = {row[0]: (row[1], entry) for row, entry in zip(rows, entries, strict=True)}
+                self._order = [row[0] for row in rows]
+                self._modified = int(state.get("modified", "-1"))
+        except (OSError, sqlite3.Error, ValueError, TypeError):
             self._entries, self._order, self._modified = {}, [], -1
-            with suppress(OSError):
-                os.unlink(path)
 
-    @undisturbed()
+    @no_fork_during()
     def _save_cache(self, changed: set[str]) -> None:
-        path = self._cache_path()
-        try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            connection = sqlite3.connect(path, timeout=1, isolation_level=None)
-            try:
-                connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; {_SCHEMA}")
-                connection.execute("BEGIN IMMEDIATE")
-                saved = connection.execute("SELECT count(*) FROM entry").fetchone()[0]
-                if saved == 0:
-                    changed = set(self._order)
-                connection.executemany(
-                    "DELETE FROM entry WHERE id = ?", ((i,) for i in changed if i not in self._entries)
-                )
-                connection.executemany(
-                    "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)",
-                    (
-                        (
-                            id_,
-                            number_of(id_),
-                            self._entries[id_][0],
-                            dump_json(self._entries[id_][1]).decode(),
-                        )
-                        for id_ in changed
-                        if id_ in self._entries
-                    ),
-                )
-                if connection.execute("SELECT count(*) FROM entry").fetchone()[0] != len(self._entries):
-                    connection.execute("DELETE FROM entry")  # another process had another view: start anew
-                    modified = -1
-                else:
-                    modified = self._modified
-                connection.executemany(
-                    "INSERT OR REPLACE INTO state VALUES (?, ?)",
-                    (("path", self._place), ("modified", str(modified))),
-                )
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
-        except (sqlite3.Error, OSError):
-            pass  # the cache saves time, nothing else
+        with suppress(OSError, sqlite3.Error), self._cached().connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute("SELECT count(*) FROM entry").fetchone()[0] == 0:
+                changed = set(self._order)
+            connection.executemany(
+                "DELETE FROM entry WHERE id = ?", ((i,) for i in changed if i not in self._entries)
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)",
+                (
+                    (id_, number_of(id_), self._entries[id_][0], dump_json(self._entries[id_][1]).decode())
+                    for id_ in changed
+                    if id_ in self._entries
+                ),
+            )
+            if connection.execute("SELECT count(*) FROM entry").fetchone()[0] != len(self._entries):
+                connection.execute("DELETE FROM entry")  # another process had another view: start anew
+                modified = -1
+            else:
+                modified = self._modified
+            connection.execute("INSERT OR REPLACE INTO state VALUES ('modified', ?)", (str(modified),))
+            connection.execute("COMMIT")
 
 
 class DirectoryIndex(CatalogueIndex):

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from gc3store.sql.sqlite import needs_rollback
 from gc3store.sql.sqlite_file import uses_wal
 from gc3store.sql.url import parse
-from gc3store.support.forking import undisturbed
+from gc3store.support.forking import no_fork_during
 
 __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sqlite"]
 
@@ -28,7 +28,7 @@ __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sq
 OWN: Final = ("id", "data", "state")
 
 
-@undisturbed()
+@no_fork_during()
 def is_gc3pie_table(url: URL, name: str | None = None, *, read_only: bool = True) -> bool:
     """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
 

@@ -41,7 +41,7 @@ from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import summary
 from gc3store.sql.dialect import backend_for
 from gc3store.sql.url import parse, shown, without_secrets
-from gc3store.support.forking import undisturbed
+from gc3store.support.forking import no_fork_during
 
 __all__ = ["GC3PieTable"]
 
@@ -168,7 +168,7 @@ class GC3PieTable(GC3PieRecords):
         if self._writer is not None:  # within a step: what it has written shows
             yield self._writer
             return
-        with self._translated(), undisturbed():
+        with self._translated(), no_fork_during():
             if self._path is None:
                 with self._engine.connect() as connection:
                     yield connection

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
 from gc3store.errors import UsageError
+from gc3store.support.cache import CachedFile
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -29,37 +24,22 @@ class Layout:
     ----------
     store : Store
         Whose columns they are; stores are told apart by kind and location.
-    directory : Path, optional
-        Where layouts are kept.
     """
 
-    def __init__(self, store: Store, directory: Path | None = None) -> None:
-        directory = directory or platformdirs.user_cache_path("gc3store") / "browser"
+    def __init__(self, store: Store) -> None:
         identity = f"{type(store).__module__}.{type(store).__qualname__} {store.url}"
-        self.path = directory / f"{hashlib.sha256(identity.encode()).hexdigest()[:20]}.json"
+        self._file = CachedFile("browser", identity)
 
     def read(self) -> list[list[Any]]:
         """Return ``[column, width in pixels, shown]`` for each column, or nothing; a width of 0 is as it fits."""
         try:
-            return self.check(json.loads(self.path.read_text("utf-8")))
-        except (OSError, ValueError, UsageError):
+            return self.check(json.loads(self._file.read() or b"[]"))
+        except (ValueError, UsageError):
             return []
 
     def write(self, columns: object) -> None:
         """Keep a layout; of two browsers that do so at once, the later one wins."""
-        text = json.dumps(self.check(columns))
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                Path(temporary).replace(self.path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError:
-            pass  # a home directory that cannot be written to takes nothing else away
+        self._file.write(json.dumps(self.check(columns)).encode())
 
     @staticmethod
     def check(columns: object) -> list[list[Any]]:

@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import xxhash
 
-from gc3store.support.forking import undisturbed
+from gc3store.support.forking import no_fork_during
 
 __all__ = ["SearchIndex"]
 
@@ -80,7 +80,7 @@ class SearchIndex:
         self._working: Any = None  # the connection of that thread
         self._closed = False
 
-    @undisturbed()
+    @no_fork_during()
     def candidates(self, words: Iterable[str]) -> list[int] | None:
         """Return the numbers of all entries that may contain all `words`.
 
@@ -108,7 +108,7 @@ class SearchIndex:
                 return None
         return None if len(found) > MOST else [row[0] for row in found]
 
-    @undisturbed()
+    @no_fork_during()
     def prepare(self) -> None:
         """Bring the index up to date in the background, if it is not and that is worthwhile."""
         with self._lock:
@@ -190,7 +190,7 @@ class SearchIndex:
         )
         self._thread.start()
 
-    @undisturbed()
+    @no_fork_during()
     def _work(self, version: Any) -> None:
         path = self.path()
         try:

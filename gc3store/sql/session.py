@@ -29,7 +29,7 @@ from gc3store.errors import (
     StoreUnavailableError,
 )
 from gc3store.sql.dialect import Backend
-from gc3store.support.forking import is_pending, undisturbed, wait
+from gc3store.support.forking import is_pending, no_fork_during, wait
 
 __all__ = ["ALL", "PART", "Session", "SessionStore", "fetchone"]
 
@@ -111,7 +111,7 @@ class Session:
         connection, self.connection = self.connection, None
         self.begun = self.used = False
         if connection is not None and self.pid == os.getpid():
-            with suppress(Exception), undisturbed():
+            with suppress(Exception), no_fork_during():
                 connection.close()
 
     def leave(self) -> None:

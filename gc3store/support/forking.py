@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, Protocol
 
-__all__ = ["PATIENCE", "Forkable", "is_pending", "register", "undisturbed", "wait"]
+__all__ = ["PATIENCE", "Forkable", "is_pending", "no_fork_during", "register", "wait"]
 
 #: How long a fork waits for other threads, in seconds.
 PATIENCE = 10.0
@@ -76,7 +76,7 @@ def wait() -> None:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def no_fork_during() -> Iterator[None]:
     """Let no fork take place meanwhile; before it begins, wait for one that is about to."""
     me = get_ident()
     depth = _inside.get(me, 0)

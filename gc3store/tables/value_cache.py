@@ -1,41 +1,30 @@
 """Values that were read out of records before, in the user's cache directory.
 
-One file for each store and path, which may be thrown away at any time. A value counts as long
+One file for each store and path, see `gc3store.support.cache`. A value counts as long
 as its record has the stamp that it was read at; one that was found by way of a reference,
 as long as the records on the way have theirs. Where a store can tell at once that nothing in
 it has changed, a file is taken as it is. Otherwise it is compared as a whole, or record by record.
-
-A file is replaced, never changed, so that any number of processes may use it; one that
-does not fit its checksum is not there. All files together take a bounded space: those that
-were not used for longest go first.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import platformdirs
 import xxhash
 
 from gc3store.format import dump_json, load_json
+from gc3store.support.cache import CachedFile
 from gc3store.tables.cell_values import GONE, UNKNOWN, Found, decoded, encoded
 
 __all__ = ["STAMP", "Remembered", "Rows", "stamps_of"]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 #: The fields that a record's stamp is made of.
 STAMP: Final = ("revision", "size", "modified")
-
-#: Bytes that all files together may take.
-MOST: Final = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -92,12 +81,7 @@ class Remembered:
     UNKNOWN: ClassVar[Any] = UNKNOWN
 
     def __init__(self, uuid: str | None, path: str) -> None:
-        self._file: Path | None = None
-        self._path = path
-        if uuid is not None:
-            digest = xxhash.xxh3_64_hexdigest(path.encode("utf-8", "surrogatepass"))
-            name = "".join(ch for ch in uuid if ch.isalnum() or ch == "-")
-            self._file = _place() / name / f"{digest}.json"
+        self._file = None if uuid is None else CachedFile("columns", f"{uuid} {path}", version=_VERSION)
 
     def all(self, token: str) -> tuple[list[str], list[Any]] | None:
         """Return the IDs and values of all records of a store in the state that `token` stands for.
@@ -176,72 +160,17 @@ class Remembered:
                         kept.append(value)
                         digest = ""
         body = b"\n".join(dump_json(part) for part in (kept, ids, stamps))
-        head = {
-            "version": _VERSION,
-            "path": self._path,
-            "token": rows.token,
-            "digest": digest,
-            "complete": complete,
-            "sum": xxhash.xxh3_64_hexdigest(body),
-        }
-        self._write(dump_json(head) + b"\n" + body)
-
-    def _write(self, data: bytes) -> None:
-        assert self._file is not None
-        temporary: str | None = None
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._file.parent)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(temporary, self._file)
-            _make_room(self._file)
-        except OSError:  # a full disk, a directory that is read-only: it saves time, nothing else
-            if temporary is not None:
-                with suppress(OSError):
-                    os.unlink(temporary)
+        head = {"token": rows.token, "digest": digest, "complete": complete}
+        self._file.write(dump_json(head) + b"\n" + body)
 
     def _read(self) -> tuple[dict[str, Any] | None, list[bytes]]:
-        if self._file is None:
+        data = None if self._file is None else self._file.read()
+        if data is None:
             return None, []
-        try:
-            data = self._file.read_bytes()
-            first, _, body = data.partition(b"\n")
-            head = load_json(first)
-        except (OSError, ValueError):
-            return None, []
-        if not isinstance(head, dict) or head.get("version") != _VERSION or head.get("path") != self._path:
-            return None, []
-        if head.get("sum") != xxhash.xxh3_64_hexdigest(body):
-            return None, []
-        with suppress(OSError):
-            os.utime(self._file)  # what is used is kept
-        return head, body.split(b"\n")
+        head, *rest = data.split(b"\n")
+        return load_json(head), rest
 
 
 def _value(cell: Any) -> Any:
     value = decoded(cell)
     return value.value if type(value) is Found else value
-
-
-def _place() -> Path:
-    return platformdirs.user_cache_path("gc3store") / "columns"
-
-
-def _make_room(newest: Path) -> None:
-    """Remove the files that were not used for longest, where all together are too large."""
-    found: list[tuple[float, int, str]] = []
-    for directory, _, names in os.walk(_place()):
-        for name in names:
-            path = os.path.join(directory, name)
-            with suppress(OSError):
-                status = os.stat(path)
-                found.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total <= MOST:
-            break
-        if path != str(newest):
-            with suppress(OSError):
-                os.unlink(path)
-                total -= size

@@ -304,10 +304,10 @@ def test_two_copies_at_once_are_not_made(place_of):
 
 
 def _journals(work):
-    folder = Path(os.environ["XDG_CACHE_HOME"]) / "gc3store"
-    before = set(folder.glob("copy-*.db")) if folder.exists() else set()
+    folder = Path(os.environ["XDG_CACHE_HOME"]) / "gc3store" / "copies"
+    before = set(folder.glob("*.db")) if folder.exists() else set()
     work()
-    return set(folder.glob("copy-*.db")) - before
+    return set(folder.glob("*.db")) - before
 
 
 def test_without_a_place_for_notes_the_copies_tell(place_of, monkeypatch):

@@ -485,30 +485,34 @@ def test_many_threads_at_once(full):
 
 
 class TestLayout:
-    def test_is_remembered_for_each_store(self, tmp_path):
+    def test_is_remembered_for_each_store(self):
         one, other = MemoryStore("memory://1"), MemoryStore("memory://2")
-        assert Layout(one, tmp_path).read() == []
-        Layout(one, tmp_path).write([["id", 100, True], ["name", 50, False]])
-        assert Layout(one, tmp_path).read() == [["id", 100, True], ["name", 50, False]]
-        assert Layout(other, tmp_path).read() == []
+        assert Layout(one).read() == []
+        Layout(one).write([["id", 100, True], ["name", 50, False]])
+        assert Layout(one).read() == [["id", 100, True], ["name", 50, False]]
+        assert Layout(other).read() == []
 
     @pytest.mark.parametrize(
         "bad", [None, {}, [1], [["id"]], [["id", "x", True]], [["id", -1, True]], [["x" * 200, 1, True]]]
     )
-    def test_nonsense_is_refused(self, tmp_path, bad):
+    def test_nonsense_is_refused(self, bad):
         with pytest.raises(UsageError):
-            Layout(MemoryStore(), tmp_path).write(bad)
+            Layout(MemoryStore()).write(bad)
 
-    def test_what_cannot_be_kept_is_no_error(self, tmp_path):
+    def test_what_cannot_be_kept_is_no_error(self, tmp_path, monkeypatch):
         (tmp_path / "file").write_text("")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            layout = Layout(MemoryStore(), tmp_path / "file")
-            layout.write([["id", 100, True]])
-            assert layout.read() == []
-        damaged = Layout(MemoryStore(), tmp_path)
-        damaged.path.write_text("[[")
-        assert damaged.read() == []
+            Layout(MemoryStore()).write([["id", 100, True]])
+            assert Layout(MemoryStore()).read() == []
+
+    def test_a_damaged_layout_counts_as_missing(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        Layout(MemoryStore()).write([["id", 100, True]])
+        (file,) = (tmp_path / "gc3store" / "browser").iterdir()
+        file.write_bytes(file.read_bytes() + b"]")
+        assert Layout(MemoryStore()).read() == []
 
 
 def test_question_treats_filters_as_values():
