@@ -20,16 +20,20 @@ from gc3store import errors
 from gc3store.copying import copy
 from gc3store.errors import *  # noqa: F403
 from gc3store.filesystem import FilesystemStore
+from gc3store.jupyter.origin import running_origin
 from gc3store.persistable import Persistable
 from gc3store.record import Query, Record
 from gc3store.registry import make_store, register
 from gc3store.store import Store
+from gc3store.support.provenance import set_place
 from gc3store.support.renaming import rename
 
 if TYPE_CHECKING:
     from gc3store.sql import SqlStore as SqlStore
 
 __version__ = "0.1.0"
+
+set_place(running_origin)  # stores know nothing of notebooks
 
 __all__ = [
     "FilesystemStore",

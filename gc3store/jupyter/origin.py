@@ -8,6 +8,7 @@ line of Python.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import PurePath
@@ -19,7 +20,7 @@ from gc3store.support.redaction import redact
 if TYPE_CHECKING:
     from gc3store.store import Store
 
-__all__ = ["SOURCE_LIMIT", "SourceRule", "cell_origin", "notebook_name"]
+__all__ = ["SOURCE_LIMIT", "SourceRule", "cell_origin", "notebook_name", "running_origin"]
 
 #: Longest source recorded, in characters.
 SOURCE_LIMIT = 4000
@@ -39,6 +40,16 @@ def notebook_name(shell: Any) -> str | None:
         if isinstance(path, str) and path.endswith(".ipynb"):
             return PurePath(path.replace("\\", "/")).name
     return None
+
+
+def running_origin(store: Store) -> Mapping[str, Any]:
+    """Return where in a notebook this process is right now; nothing where no IPython runs.
+
+    What stores record of an object's place while no magics are loaded.
+    """
+    ipython = sys.modules.get("IPython.core.getipython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return {} if shell is None else cell_origin(shell, store)
 
 
 def cell_origin(

@@ -21,17 +21,22 @@ __all__ = ["current_environment", "environment_text", "set_place"]
 
 _current: tuple[int, Mapping[str, Any], str] = (0, {}, "")
 _texts: dict[str, str] = {}
-_place: Callable[[Any], Mapping[str, Any]] | None = None
 
 
-def set_place(place: Callable[[Any], Mapping[str, Any]] | None) -> None:
+def _no_place(_store: Any) -> Mapping[str, Any]:
+    return {}
+
+
+_place: Callable[[Any], Mapping[str, Any]] = _no_place
+
+
+def set_place(place: Callable[[Any], Mapping[str, Any]]) -> None:
     """Set what tells where in a notebook the process is right now.
 
     Parameters
     ----------
-    place : callable or None
-        Takes the store that is being written to and returns what JSON can write. `None`
-        stands for asking the running IPython, if there is one.
+    place : callable
+        Takes the store that is being written to and returns what JSON can write.
     """
     global _place
     _place = place
@@ -45,23 +50,13 @@ def current_environment(store: Any = None) -> str:
     """
     global _current
     modules = len(sys.modules)
-    place = _notebook(store) if _place is None else _place(store)
+    place = _place(store)
     if _current[0] != modules or _current[1] != place:  # made anew only when something has changed
         text = json.dumps({**_fixed(), "packages": _packages(), **place}, sort_keys=True)
         digest = xxhash.xxh3_64_hexdigest(text.encode())
         _texts[digest] = text
         _current = (modules, place, digest)
     return _current[2]
-
-
-def _notebook(store: Any) -> Mapping[str, Any]:
-    module = sys.modules.get("IPython.core.getipython")
-    shell = None if module is None else module.get_ipython()
-    if shell is None:
-        return {}
-    from gc3store.jupyter.origin import cell_origin
-
-    return cell_origin(shell, store)
 
 
 def environment_text(digest: str) -> str:

@@ -10,6 +10,7 @@ from gc3store.jupyter.current import set_current_store
 from gc3store.jupyter.magics.commands import StoreMagics
 from gc3store.jupyter.magics.completion import Completer
 from gc3store.jupyter.magics.looking import LookingMagics
+from gc3store.jupyter.origin import running_origin
 from gc3store.support.provenance import set_place
 
 __all__ = ["load", "unload"]
@@ -53,7 +54,7 @@ class _Extension:
         self.shell.configurables[:] = [c for c in self.shell.configurables if id(c) not in ours]
         self.completer.remove()
         set_current_store(self.shell, None)
-        set_place(None)
+        set_place(running_origin)
         self.magics.close()
         atexit.unregister(self.magics.close)
 
