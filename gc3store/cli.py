@@ -33,6 +33,7 @@ from gc3store.record import Query, Record, human_size
 from gc3store.registry import make_store
 from gc3store.support.progress import progress, without_bars
 from gc3store.support.redaction import redact
+from gc3store.support.text import clean
 
 __all__ = ["main"]
 
@@ -285,7 +286,7 @@ def _verify(options: argparse.Namespace) -> int:
         print(json.dumps({"verified": len(ids), "damaged": damaged}, indent=2))
     else:
         for reason in damaged.values():
-            print(_clean(reason))
+            print(clean(reason, None))
         print(f"{len(ids)} verified, {len(damaged)} damaged")
     return 1 if damaged else 0
 
@@ -351,7 +352,7 @@ def _cell(name: str, value: Any) -> str:
         return human_size(value)
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return _clean(", ".join(value) if isinstance(value, tuple) else str(value))
+    return clean(", ".join(value) if isinstance(value, tuple) else str(value), None)
 
 
 def _as_json(record: Record, *, whole: bool = False) -> dict[str, Any]:
@@ -380,20 +381,15 @@ def _lines(entries: dict[str, Any], indent: str) -> Iterator[str]:
     for name, value in entries.items():
         if isinstance(value, dict):
             if value:
-                yield f"{indent}{_clean(name)}:"
+                yield f"{indent}{clean(name, None)}:"
                 yield from _lines(value, indent + "  ")
         elif value not in (None, (), [], ""):
             shown = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-            yield f"{indent}{_clean(name)}: {_clean(shown)}"
-
-
-def _clean(text: str) -> str:
-    """Return a text as one line that a terminal shows and does not obey."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+            yield f"{indent}{clean(name, None)}: {clean(shown, None)}"
 
 
 def _say(text: str) -> None:
-    print(f"gc3store: {_clean(redact(text))}", file=sys.stderr)
+    print(f"gc3store: {clean(redact(text), None)}", file=sys.stderr)
 
 
 def _wants_progress(options: argparse.Namespace) -> bool:

@@ -21,10 +21,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from gc3store.inspection.jobs import Job, is_job, span
-from gc3store.inspection.text import brackets, clean, entries, leaf, text
+from gc3store.inspection.text import brackets, entries, leaf, text
 from gc3store.inspection.types.arrays import Array
 from gc3store.inspection.types.columns import Column, Frame
 from gc3store.inspection.values import Inert, Name, Reference, class_path, defined, parts, state_parts
+from gc3store.support.text import clean
 
 __all__ = ["html", "styled"]
 
@@ -228,7 +229,7 @@ def _inert(value: Inert) -> tuple[tuple[str, str], str]:
 
 
 def _short(dtype: str) -> str:
-    return clean(dtype if len(dtype) <= 24 else f"{dtype[:23]}{_ELLIPSIS}")
+    return clean(dtype, 24)
 
 
 def _shape(array: Array) -> str:
@@ -247,7 +248,7 @@ def _cell(value: Any, limit: int = 60) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
-        return clean(value if len(value) <= limit else value[: limit - 1] + _ELLIPSIS)
+        return clean(value, limit)
     if isinstance(value, (date, datetime, time, timedelta)):
         return clean(str(value))
     return text(value, limit=limit)

@@ -29,13 +29,13 @@ from gc3store.inspection.values import (
     parts,
     state_parts,
 )
+from gc3store.support.text import MAX_LINE, clean
 
-__all__ = ["brackets", "clean", "entries", "leaf", "text"]
+__all__ = ["brackets", "entries", "leaf", "text"]
 
 _MAX_TEXT: Final = 4000
 _TIMES: Final = " \N{MULTIPLICATION SIGN} "
 _MAX_DEPTH: Final = 8
-_MAX_LINE: Final = 200  #: characters of one text
 _DATES: Final = (date, datetime, time, timedelta)
 
 
@@ -78,9 +78,9 @@ def leaf(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        data = bytes(value[:_MAX_LINE])
+        data = bytes(value[:MAX_LINE])
         shown = repr(data) if isinstance(value, bytes) else f"{type(value).__name__}({data!r})"
-        return shown if len(value) <= _MAX_LINE else f"{shown}… {len(value):,} bytes"
+        return shown if len(value) <= MAX_LINE else f"{shown}… {len(value):,} bytes"
     if isinstance(value, int) and not isinstance(value, bool):
         # Decimal digits of a huge number take quadratic time, and Python refuses them.
         return str(int(value)) if value.bit_length() < 1000 else f"an integer of {value.bit_length():,} bits"
@@ -108,16 +108,10 @@ def leaf(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def clean(shown: str, limit: int = _MAX_LINE) -> str:
-    """Return a text of at most so many characters, and escapes in place of those that cannot be seen."""
-    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
-    return shown if shown.isprintable() else repr(shown)[1:-1]
-
-
 def _quoted(value: str) -> str:
-    if len(value) <= _MAX_LINE:
+    if len(value) <= MAX_LINE:
         return repr(value)
-    return f"{value[: _MAX_LINE - 1]!r}… {len(value):,} characters"
+    return f"{value[: MAX_LINE - 1]!r}… {len(value):,} characters"
 
 
 def _write(writer: _Writer, value: Any, depth: int, open_: set[int]) -> None:

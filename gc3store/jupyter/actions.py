@@ -33,6 +33,7 @@ from gc3store.jupyter.lookup import entries, versions
 from gc3store.jupyter.outcome import STORE, Failure, Outcome, Undo, VariableExistsError
 from gc3store.jupyter.variables import check_variable, suggest
 from gc3store.record import Query, Record, human_size
+from gc3store.support.text import shorten
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -366,7 +367,7 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     line = text.splitlines()[0]
     if not isinstance(error, StoreError):
         line = f"{type(error).__name__}: {line}"
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return shorten(line, limit)
 
 
 # -- helpers ----------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class Browser(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Return the widget, and a table for what cannot show widgets.
 
-        Where nobody watches while the notebook runs there is the table alone: an export would prefer
+        A notebook that a program runs gets the table alone: an export would prefer
         the widget, which shows nothing without a kernel.
         """
         bundle: Any = super()._repr_mimebundle_(**options) if _is_watched() else {}
@@ -225,10 +225,10 @@ def _in_main_thread(job: Callable[[], None]) -> None:
 
 
 def _is_watched() -> bool:
-    """Whether somebody may be there to click, as far as can be told.
+    """Whether a person may be there to click, as far as can be told.
 
-    What runs notebooks by itself (nbconvert, papermill) tells the kernel that nobody can be asked for
-    input. So does Voilà, which has somebody before it all the same.
+    What runs notebooks by itself (nbconvert, papermill) tells the kernel that it cannot ask for
+    input. So does Voilà, although its pages are shown to people.
     """
     kernel = getattr(_shell(), "kernel", None)
     return getattr(kernel, "_allow_stdin", True) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")

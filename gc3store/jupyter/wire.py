@@ -15,6 +15,7 @@ from typing import Any
 from gc3store.errors import InvalidQueryError, UsageError
 from gc3store.record import Condition, Query, Record
 from gc3store.support.redaction import redact
+from gc3store.support.text import shorten
 
 __all__ = [
     "FACETS",
@@ -123,10 +124,7 @@ def texts(request: Mapping[str, Any], key: str, limit: int) -> list[str]:
 
 def clip(text: object, limit: int = MAX_TEXT) -> str:
     """Return a text that can be sent: not longer than `limit`, and without lone surrogates."""
-    plain = str(text)
-    if len(plain) > limit:
-        plain = plain[: limit - 1] + "…"
-    return plain.encode("utf-8", "replace").decode("utf-8")
+    return shorten(str(text), limit).encode("utf-8", "replace").decode("utf-8")
 
 
 def value_of(value: Any, limit: int) -> Any:

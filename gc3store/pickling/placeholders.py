@@ -24,7 +24,7 @@ from gc3store.errors import SaveError
 from gc3store.inspection.form import raw_class
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.stream import run, transcribe
-from gc3store.inspection.text import clean, text
+from gc3store.inspection.text import text
 from gc3store.persistable import IDENTITY, Persistable
 from gc3store.pickling import (
     STEP,
@@ -36,6 +36,7 @@ from gc3store.pickling import (
     tag_class,
     without_ids,
 )
+from gc3store.support.text import clean
 
 __all__ = ["MissingReference", "Placeholder", "Placeholders", "faithful", "named"]
 

@@ -16,11 +16,11 @@ from gc3store.errors import (
     StoreError,
     StoreWarning,
 )
-from gc3store.inspection.text import clean
 from gc3store.paths import MISSING, parse
 from gc3store.record import FIELDS, Query, human_size
 from gc3store.support.calls import outside
 from gc3store.support.memory import MANY, many_objects
+from gc3store.support.text import clean
 from gc3store.tables.value_cache import STAMP, Rows, stamps_of
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ class _Extension:
         manager = self.shell.magics_manager
         for (kind, name), function in self.before.items():
             if manager.magics[kind].get(name) != self.functions[kind, name]:
-                continue  # somebody has put a magic of their own there meanwhile
+                continue  # another magic has taken its place meanwhile
             if function is None:
                 del manager.magics[kind][name]
             else:

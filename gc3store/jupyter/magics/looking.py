@@ -12,10 +12,12 @@ from gc3store.jupyter import actions
 from gc3store.jupyter.catalogue import Catalogue
 from gc3store.jupyter.lookup import entries, resolve, versions
 from gc3store.jupyter.magics.arguments import command, option, quote
+from gc3store.jupyter.show.details import Details
 from gc3store.jupyter.show.difference import differences
-from gc3store.jupyter.show.listing import Details, Listing, plain
+from gc3store.jupyter.show.listing import Listing
 from gc3store.record import Query
 from gc3store.support.redaction import redact
+from gc3store.support.text import single_line
 
 if TYPE_CHECKING:
     from gc3store.jupyter.magics.commands import StoreMagics
@@ -68,7 +70,7 @@ class LookingMagics(Magics):
         if len(args.filters) == 1 and not args.sort and (found := versions(store, args.filters[0])):
             name = args.filters[0]
             labels = [f"{name}@{n}" for n in range(len(found), 0, -1)]
-            title = f"version{'s' * (len(found) != 1)} of {plain(name, 60)} in {where}"
+            title = f"version{'s' * (len(found) != 1)} of {single_line(name, 60)} in {where}"
             return Listing(found[:limit], store=store, total=len(found), title=title, versions=labels[:limit])
         catalogue = Catalogue(store)
         query = Query.build(

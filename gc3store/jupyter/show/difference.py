@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.inspection import Difference, class_path, text
 from gc3store.inspection import differences as compare
-from gc3store.jupyter.show.listing import plain
+from gc3store.support.text import single_line
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -31,7 +31,7 @@ def differences(store: Store, a: str, b: str) -> Iterator[str]:
     """
     found = compare(store.inspect(a), store.inspect(b), limit=LIMIT + 1)
     for difference in found[:LIMIT]:
-        path = plain(difference.path, 100) or "value"
+        path = single_line(difference.path, 100) or "value"
         yield f"  {path}: {_shown(difference.left)} → {_shown(difference.right)}"
     if len(found) > LIMIT:
         yield "  and more"
@@ -40,5 +40,5 @@ def differences(store: Store, a: str, b: str) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if value is Difference.MISSING:
         return "nothing"
-    shown = plain(text(value, limit=200), 80)
+    shown = single_line(text(value, limit=200), 80)
     return shown or class_path(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gc3store.inspection.jobs import Job, is_job, span
 from gc3store.inspection.text import text
 from gc3store.inspection.values import Inert, attributes
+from gc3store.support.text import shorten
 
 if TYPE_CHECKING:
     from gc3store.store import Store
@@ -71,8 +72,7 @@ def lines(value: Any, *, most: int = 60, width: int = 200) -> Iterator[str]:
 
 
 def _short(value: Any, width: int) -> str:
-    shown = text(value, limit=width)
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
+    return shorten(text(value, limit=width), width)
 
 
 def _ids(ids: list[str], most: int = 10) -> str:

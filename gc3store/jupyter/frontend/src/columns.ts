@@ -71,7 +71,7 @@ export function toSave(columns: Column[]): Saved {
 /**
  * The widths of the shown columns in a table that is `room` wide.
  *
- * Where not all fit, those that nobody resized give way a little, so that the last one in
+ * Where not all fit, those that were not resized give way a little, so that the last one in
  * view is in view as a whole; where there is more room, names spread.
  */
 export function fitted(columns: Column[], room: number): number[] {

@@ -1,4 +1,4 @@
-// How values read: sizes, times, and text that somebody else wrote.
+// How values read: sizes, times, and text that others wrote.
 
 /** A number of bytes as people write it: 999 B, 4.2 kB, 537 MB. */
 export function humanSize(size: number): string {

@@ -113,7 +113,7 @@ test("the store's own columns stand beside the state, and are numbers if all tha
   assert.ok(!isNumber(columns[4]!));
 });
 
-test("columns that nobody resized fit into the table", () => {
+test("columns that were not resized fit into the table", () => {
   const columns = arrange([], [], true);
   const upTo = (room: number, end: number): number => fitted(columns, room).slice(0, end).reduce((a, b) => a + b, 0);
   for (const room of [680, 720, 780, 800]) assert.ok(upTo(room, 7) <= room && upTo(room, 7) > room - 8, `${room}: ${upTo(room, 7)}`);
