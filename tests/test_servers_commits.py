@@ -119,7 +119,7 @@ class TestCutBeforeACommit:
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_a_removal_of_which_the_outcome_is_unknown(url, table, cut):
     """It can be made again; if it took place, that says that there is nothing left to remove."""
-    with Proxy(url) as proxy, make_store(proxy.url, table_name=table, timeout=1) as store:
+    with Proxy(url) as proxy, make_store(proxy.url, table_name=table, timeout=0.2) as store:
         node = Node("value")
         id_ = store.save(node)
         proxy.cut, proxy.then_away = cut, True
