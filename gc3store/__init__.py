@@ -22,7 +22,8 @@ from gc3store.errors import *  # noqa: F403
 from gc3store.filesystem import FilesystemStore
 from gc3store.jupyter.origin import running_origin
 from gc3store.persistable import Persistable
-from gc3store.record import Query, Record
+from gc3store.query import Query
+from gc3store.record import Record
 from gc3store.registry import make_store, register
 from gc3store.store import Store
 from gc3store.support.provenance import set_place

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
-from gc3store.entry import to_microseconds
 from gc3store.errors import (
     ConflictError,
     CorruptRecordError,
@@ -28,7 +27,8 @@ from gc3store.errors import (
     StoreUnavailableError,
 )
 from gc3store.pickling import Encoded, Source
-from gc3store.record import FIELDS, Query, Record
+from gc3store.query import Query
+from gc3store.record import FIELDS, Record, to_microseconds
 from gc3store.support.graph import dependents
 
 __all__ = [
@@ -451,7 +451,7 @@ class Backend(ABC):
         for id_ in self.ids(Query()):
             record = self.entry(id_)
             if record is not None:
-                (roots if record.explicit else parts).append(id_)
+                (roots if record.is_root else parts).append(id_)
         return roots, parts
 
     def version(self) -> str | None:

@@ -29,7 +29,8 @@ from gc3store.errors import (
     UsageError,
 )
 from gc3store.format import unpack_head
-from gc3store.record import Query, Record, human_size
+from gc3store.query import Query
+from gc3store.record import Record, human_size
 from gc3store.registry import make_store
 from gc3store.support.progress import progress, without_bars
 from gc3store.support.redaction import redact

@@ -12,7 +12,7 @@ import difflib
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -21,13 +21,25 @@ from typing import Any, Final
 
 import cloudpickle
 
-from gc3store.entry import from_microseconds, to_microseconds
 from gc3store.errors import ColumnWarning, InvalidQueryError, OptionError
 from gc3store.paths import MISSING, follow, parse
-from gc3store.record import ALIASES, FIELDS, Record, parse_time
+from gc3store.query import ALIASES, parse_time
+from gc3store.record import FIELDS, Record, from_microseconds, to_microseconds
 from gc3store.support.calls import outside
 
-__all__ = ["Column", "Failures", "Function", "UserColumns", "entry_of", "merged", "plain"]
+__all__ = [
+    "KINDS",
+    "Column",
+    "Failures",
+    "Function",
+    "UserColumns",
+    "ValueKind",
+    "columns_from_json",
+    "columns_to_json",
+    "kind_of_value",
+    "merged",
+    "plain",
+]
 
 Source = str | Callable[[Any], Any]
 
@@ -127,16 +139,84 @@ def _text(value: str) -> str:
     return value
 
 
-# Catalogue entries.
+# Values as entries and databases keep them.
 
 
-def entry_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as JSON can hold them; `gc3store.entry.columns_from_entry` turns them back."""
-    return {
-        name: [to_microseconds(value)] if isinstance(value, datetime) else value
-        for name, value in values.items()
-        if value is not None
-    }
+@dataclass(frozen=True, slots=True)
+class ValueKind:
+    """A kind of value that a user column can hold.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    order : int
+        Where values of this kind come if a column has several; databases know the kind by this number.
+    types : tuple of type
+        The types that `plain` returns for it.
+    to_json, from_json : callable
+        How JSON has a value, and back.
+    amount : callable or None
+        What a value is compared by, a number; `None` where it is compared as a string.
+    """
+
+    name: str
+    order: int
+    types: tuple[type, ...]
+    to_json: Callable[[Any], Any]
+    from_json: Callable[[Any], Any]
+    amount: Callable[[Any], int | float] | None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+#: The kinds of values. In JSON a time stands in a list, which tells it from a number.
+KINDS: Final[tuple[ValueKind, ...]] = (
+    ValueKind("number", 0, (bool, int, float), _as_it_is, _as_it_is, _as_it_is),
+    ValueKind(
+        "time",
+        1,
+        (datetime,),
+        lambda value: [to_microseconds(value)],
+        lambda value: from_microseconds(value[0]),
+        to_microseconds,
+    ),
+    ValueKind("string", 2, (str,), _as_it_is, _as_it_is, None),
+)
+_BY_TYPE: Final[Mapping[type, ValueKind]] = {cls: kind for kind in KINDS for cls in kind.types}
+_BY_JSON: Final[Mapping[type, ValueKind]] = {**_BY_TYPE, list: KINDS[1]}
+
+
+def kind_of_value(value: Any) -> ValueKind:
+    """Return the kind of a value that `plain` returned, but for `None`.
+
+    >>> kind_of_value(1.5).name, kind_of_value("text").name
+    ('number', 'string')
+    """
+    kind = _BY_TYPE.get(type(value))
+    if kind is not None:
+        return kind
+    return next(kind for kind in KINDS if isinstance(value, kind.types))
+
+
+def columns_to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of user columns as JSON has them, without those that are missing."""
+    return {name: kind_of_value(value).to_json(value) for name, value in values.items() if value is not None}
+
+
+def columns_from_json(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the values of all user columns in `names`, `None` for those that are missing.
+
+    >>> columns_from_json({"energy": -1.75, "other": 1}, ["energy", "converged"])
+    {'energy': -1.75, 'converged': None}
+    """
+    values = {name: found.get(name) for name in names}
+    for name, value in values.items():
+        if type(value) is list:
+            values[name] = _BY_JSON[list].from_json(value)
+    return values
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any], *, again: bool) -> dict[str, Any]:

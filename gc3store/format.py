@@ -33,7 +33,9 @@ from typing import Any, NamedTuple
 import orjson
 import xxhash
 
+from gc3store.columns import columns_from_json, columns_to_json
 from gc3store.ids import is_id
+from gc3store.record import ENTRY_FIELDS, FieldKind, Record, from_microseconds
 
 __all__ = [
     "DETACHED",
@@ -43,10 +45,12 @@ __all__ = [
     "Damaged",
     "Head",
     "dump_json",
+    "entry_to_json",
     "load_json",
     "offsets",
     "pack_head",
     "payload_size",
+    "record_from_json",
     "unpack_head",
 ]
 
@@ -81,32 +85,121 @@ def load_json(data: bytes | str) -> Any:
         return json.loads(data)
 
 
-#: The types of what an entry has.
-_KINDS: Mapping[str, type] = {
-    **dict.fromkeys(("name", "cls", "state", "preview", "origin", "environment", "data", "error"), str),
-    **dict.fromkeys(("size", "created", "modified"), int),
-    **dict.fromkeys(("tags", "references", "buffers"), list),
-    "columns": dict,
-}
-
-
 def _is_time(value: Any) -> bool:
     return type(value) is int and -62_135_596_800_000_000 <= value < 253_402_300_800_000_000
 
 
-#: What else must hold of those that are not texts.
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "size": lambda size: 0 <= size < 2**63,
-    "created": _is_time,
-    "modified": _is_time,
-    "tags": lambda tags: all(type(tag) is str for tag in tags),
-    "references": lambda ids: all(type(id_) is str and is_id(id_) for id_ in ids),
-    "buffers": lambda sizes: all(type(size) is int and size >= 0 for size in sizes),
+def _is_string(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_columns(values: Any) -> bool:
     # A time stands in a list.
-    "columns": lambda values: all(
+    return type(values) is dict and all(
         type(value) is not list or (len(value) == 1 and _is_time(value[0])) for value in values.values()
-    ),
+    )
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+#: What must hold of the values of fields of each kind, as JSON has them.
+_FITS: Mapping[FieldKind, Callable[[Any], bool]] = {
+    "string": _is_string,
+    "strings": lambda values: type(values) is list and all(type(value) is str for value in values),
+    "integer": lambda value: type(value) is int,
+    "bytes": _is_size,
+    "time": _is_time,
+    "boolean": lambda value: value in (True, False),
+    "json": _is_string,
+    "columns": _is_columns,
+    "ids": lambda ids: type(ids) is list and all(type(id_) is str and is_id(id_) for id_ in ids),
 }
+#: The fixed part of a head has these.
+_IN_FIXED_PART = frozenset({"revision", "checksum"})
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    **{
+        field.key: _FITS[field.kind] for field in ENTRY_FIELDS.values() if field.name not in ("id", "is_root")
+    },
+    "environment": _is_string,
+    "data": _is_string,
+    "buffers": lambda sizes: type(sizes) is list and all(type(size) is int and size >= 0 for size in sizes),
+}
+
+
+def entry_to_json(entry: Mapping[str, Any], **further: Any) -> dict[str, Any]:
+    """Return a catalogue entry as JSON has it, without what is missing.
+
+    Parameters
+    ----------
+    entry : mapping
+        Values by the names of `ENTRY_FIELDS`, as in `gc3store.backend.PendingRecord.entry`; others are left out.
+    **further
+        What else the entry has.
+
+    Examples
+    --------
+    >>> entry_to_json({"cls": "builtins.dict", "name": None, "is_root": True, "size": 3}, id="dict.1")
+    {'id': 'dict.1', 'cls': 'builtins.dict', 'size': 3, 'explicit': True}
+    """
+    found: dict[str, Any] = {}
+    for name, field in ENTRY_FIELDS.items():
+        value = further.pop(name) if name in further else entry.get(name)
+        if field.kind == "columns" and value:
+            value = columns_to_json(value)
+        if name not in _IN_FIXED_PART and _is_given(value):
+            found[field.key] = value
+    found.update((name, value) for name, value in further.items() if _is_given(value))
+    return found
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value is not False and value != () and value != [] and value != {}
+
+
+def record_from_json(
+    entry: Mapping[str, Any],
+    *,
+    environment: str | None = None,
+    columns: Sequence[str] = (),
+    is_root: bool = True,
+) -> Record:
+    """Return the record that a catalogue entry describes.
+
+    Parameters
+    ----------
+    entry : mapping
+        What `entry_to_json` returned, and what stands beside it: ``revision`` and ``checksum``.
+    environment : str, optional
+        The text that `gc3store.support.provenance` made when it was saved.
+    columns : sequence of str
+        Names of the store's user columns.
+    is_root : bool
+        What is assumed where the entry does not say whether it was saved by itself.
+    """
+    values: dict[str, Any] = {}
+    for name, field in ENTRY_FIELDS.items():
+        value = entry.get(field.key)
+        if value is None:
+            continue
+        if field.kind == "time":
+            value = from_microseconds(value)
+        elif field.kind in ("strings", "ids"):
+            value = tuple(value)
+        elif field.kind == "boolean":
+            value = bool(value)
+        values[name] = value
+    values.setdefault("is_root", is_root)
+    values["columns"] = columns_from_json(entry.get("columns") or {}, columns)
+    origin: dict[str, Any] = {}
+    for text in environment, values.get("origin"):
+        try:
+            origin.update(json.loads(text) if text else {})
+        except (TypeError, ValueError):  # all else can be told
+            values.setdefault("error", "damaged: where it came from cannot be read")
+    values["origin"] = origin
+    return Record(**values)
 
 
 class Damaged(Exception):  # noqa: N818  (a finding, which stores turn into an error of the tree)
@@ -144,9 +237,8 @@ class Head(NamedTuple):
         if not isinstance(entry, dict):
             raise Damaged("its head is no catalogue entry")
         for name, value in entry.items():
-            if (kind := _KINDS.get(name)) is not None and (
-                type(value) is not kind or (kind is not str and not _FITS[name](value))
-            ):
+            fits = _CHECKS.get(name)
+            if fits is not None and not fits(value):
                 raise Damaged(f"what stands for its {name} cannot be that")
         return entry
 

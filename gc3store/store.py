@@ -17,7 +17,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from gc3store.errors import NotSupportedError
-from gc3store.record import Query, Record
+from gc3store.query import Query
+from gc3store.record import Record
 from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Store(ABC):
         Parameters
         ----------
         **filters
-            See `gc3store.record.Query.build`, for example
+            See `gc3store.query.Query.build`, for example
             ``list(state="TERMINATED", cls="IsingRun", order="-size", limit=10)``.
         """
         raise self._unsupported("list")

@@ -14,7 +14,7 @@ _START = struct.Struct("<8sQ")
 _REST = struct.Struct("<HHIQQII16s")
 
 
-def entry_of(file: Path) -> dict[str, Any]:
+def columns_to_json(file: Path) -> dict[str, Any]:
     """Return the catalogue entry in a record file."""
     data = file.read_bytes()
     size = _REST.unpack_from(data, _START.size)[2]
@@ -29,7 +29,7 @@ def change_entry(file: Path, **changes: Any) -> None:
     magic, _ = _START.unpack_from(data)
     fixed = list(_REST.unpack_from(data, _START.size))
     payload = data[_START.size + _REST.size + fixed[2] :]
-    entry = json.dumps({**entry_of(file), **changes}).encode()
+    entry = json.dumps({**columns_to_json(file), **changes}).encode()
     fixed[2] = len(entry)
     body = _REST.pack(*fixed) + entry
     file.write_bytes(_START.pack(magic, xxhash.xxh3_64_intdigest(body)) + body + payload)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gc3store import make_store
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.sql import query_cache
 from gc3store.sql.query_cache import Answers, packed_numbers
 

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from gc3store import copy, make_store
 from gc3store.cli import main
 from gc3store.columns import plain
-from gc3store.entry import from_microseconds
 from gc3store.errors import ColumnWarning, NotSupportedError, OptionError, ReadOnlyError
-from gc3store.record import Condition, Query
+from gc3store.query import Condition, Query
+from gc3store.record import from_microseconds
 from gc3store.testing import FreshProcess, Node
 from tests.servers import KINDS, database
 

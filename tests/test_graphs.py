@@ -284,22 +284,22 @@ class TestReferences:
         root = Node("root", Node("part"))
         store.save(root)
         part = root.links[0].persistent_id
-        assert store.describe(root.persistent_id).explicit
-        assert not store.describe(part).explicit
+        assert store.describe(root.persistent_id).is_root
+        assert not store.describe(part).is_root
         data = store.export(part)
         with pytest.warns(DanglingReferenceWarning):
             store.remove(part)
         assert store.restore(data) == part
-        assert not store.describe(part).explicit
+        assert not store.describe(part).is_root
         beside = store.restore(data)  # its ID is taken: a record of its own
-        assert store.describe(beside).explicit
+        assert store.describe(beside).is_root
         store.remove(beside)
         root.links.clear()
         store.save(root)
         assert store.orphans() == [part]
         with make_store(tmp_path / "elsewhere") as other:  # where it was put by itself
             there = other.restore(data)
-            assert other.describe(there).explicit
+            assert other.describe(there).is_root
             assert other.orphans() == []
 
     def test_a_reference_reads_back_with_a_plain_unpickler(self, place):

@@ -10,7 +10,7 @@ import pytest
 import gc3store
 from gc3store import CorruptRecordError, StoreError, StoreWarning, make_store
 from gc3store.testing import Point
-from tests.record_files import change_entry, entry_of
+from tests.record_files import change_entry, columns_to_json
 
 LARGE = bytes(range(256)) * 5000
 
@@ -44,7 +44,7 @@ def record(request, path, outside):
         id_ = store.save(Point(LARGE, "text"), name="odd")
         store.save(Point(1, "text"), name="good")
     file, folder = path / f"{id_}.gc3", path / ".gc3store" / "data"
-    (folder / entry_of(file)["data"]).rename(outside)
+    (folder / columns_to_json(file)["data"]).rename(outside)
     change_entry(file, data=NAMES[request.param](folder, outside))
     return id_
 

@@ -12,7 +12,7 @@ import pytest
 
 from gc3store import make_store
 from gc3store.jupyter.service import Service
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.sql import search
 
 SEVEN = '"run 7"'

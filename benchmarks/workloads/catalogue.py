@@ -129,7 +129,7 @@ def measure_sqlite(worker: Any, count: int, rounds: int, clock: str, cold: bool)
     """Time lists, tables, windows and counts of a store on SQLite; runs in a worker."""
     import pandas as pd
 
-    from gc3store.record import Query
+    from gc3store.query import Query
 
     store = worker.contender.store
     raw = sqlite3.connect(worker.contender.directory / "store.db")

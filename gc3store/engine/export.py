@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gc3store import format as record_format
-from gc3store.columns import entry_of
+from gc3store.columns import columns_from_json, columns_to_json
 from gc3store.engine.loading import Loading
 from gc3store.engine.primitives import Draft, Stored, corrupt, repeated, replaced
 from gc3store.engine.saving import Saving
-from gc3store.entry import columns_from_entry, to_microseconds
 from gc3store.errors import CorruptRecordError, DanglingReferenceError, OptionError
 from gc3store.ids import MAX_PREFIX, check_id
 from gc3store.pickling import SPOOL, Encoded, Source
-from gc3store.record import Record
+from gc3store.record import Record, to_microseconds
 from gc3store.support.memory import passing_through
 from gc3store.support.payload_file import pieces
 
@@ -65,7 +64,7 @@ class Exporting(Saving, Loading):
             "preview": fields["preview"],
             "references": draft.reference_ids(),
             "origin": fields["origin"],
-            "columns": entry_of(fields["columns"]),
+            "columns": columns_to_json(fields["columns"]),
             "explicit": fields["explicit"],
             "buffers": sizes,
             "error": fields.get("error"),
@@ -204,7 +203,7 @@ class Exporting(Saving, Loading):
             "name": entry.get("name"),
             "tags": tuple(entry.get("tags", ())),
             "origin": entry.get("origin"),
-            "columns": columns_from_entry(columns := entry.get("columns") or {}, tuple(columns)),
+            "columns": columns_from_json(columns := entry.get("columns") or {}, tuple(columns)),
             "explicit": bool(entry.get("explicit")),
             "plain": bool(head.flags & record_format.PLAIN),
             "error": reason,
@@ -241,7 +240,7 @@ def _draft(record: Record, stored: Stored, source: Source) -> Draft:
         "tags": record.tags,
         "origin": json.dumps(dict(record.origin)),
         "columns": dict(record.columns),
-        "explicit": record.explicit,
+        "explicit": record.is_root,
         "plain": source.plain,
     }
     return draft

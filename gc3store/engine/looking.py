@@ -10,7 +10,8 @@ from gc3store.engine.primitives import Primitives, corrupt, not_found, repeated
 from gc3store.errors import OptionError, StoreError
 from gc3store.ids import check_id, number_of
 from gc3store.pickling import checksum_of
-from gc3store.record import Query, Record
+from gc3store.query import Query
+from gc3store.record import Record
 from gc3store.support.memory import passing_through
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def asked(query: Query | None) -> Query:
         return Query()
     if not isinstance(query, Query):
         raise OptionError(
-            f"{query!r:.40} is no query; make one with gc3store.record.Query.parse.", option="query"
+            f"{query!r:.40} is no query; make one with gc3store.query.Query.parse.", option="query"
         )
     return query
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gc3store.columns import Failures, UserColumns
 from gc3store.engine.identity import IdentityMap, kind_of
-from gc3store.entry import to_microseconds
 from gc3store.errors import (
     ConflictError,
     CorruptRecordError,
@@ -30,7 +29,8 @@ from gc3store.errors import (
 from gc3store.persistable import Identity
 from gc3store.pickling import Encoded, Source
 from gc3store.pickling.trust import make_trust
-from gc3store.record import FIELDS, Query, Record
+from gc3store.query import Query
+from gc3store.record import FIELDS, Record, to_microseconds
 from gc3store.store import Store
 from gc3store.support.calls import CheckedCalls
 

@@ -12,7 +12,7 @@ from gc3store.engine.identity import kind_of
 from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.errors import OptionError
 from gc3store.ids import check_id, check_prefix
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.store import KEEP, _Keep
 from gc3store.support.memory import Rest, many_objects
 from gc3store.support.progress import Progress, length_of

@@ -23,8 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from gc3store.entry import record_from_entry
-from gc3store.format import dump_json, load_json
+from gc3store.format import dump_json, load_json, record_from_json
 from gc3store.ids import number_of
 from gc3store.record import Record
 from gc3store.support.cache import CacheDatabase
@@ -101,7 +100,7 @@ class CatalogueIndex(ABC):
                 if found is None:
                     continue
                 try:
-                    record = record_from_entry(
+                    record = record_from_json(
                         {**found[1], "references": (), "origin": None}, columns=self.columns
                     )
                 except (TypeError, ValueError, KeyError, OverflowError) as error:

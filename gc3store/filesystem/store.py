@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gc3store.engine.looking import asked
-from gc3store.entry import record_from_entry
 from gc3store.filesystem.writing import Writing
-from gc3store.record import Query, Record
+from gc3store.format import record_from_json
+from gc3store.query import Query
+from gc3store.record import Record
 
 __all__ = ["FilesystemStore"]
 
@@ -53,7 +54,7 @@ class FilesystemStore(Writing):
         environment = self._environment_text(entry.get("environment"))
         entry = {**entry, "explicit": entry.get("explicit", False)}
         try:
-            return record_from_entry(entry, environment=environment, columns=self.columns)
+            return record_from_json(entry, environment=environment, columns=self.columns)
         except (TypeError, ValueError, KeyError) as error:
             return Record(id=id_, error=f"damaged: {error}")
 

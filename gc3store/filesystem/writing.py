@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from gc3store import format as record_format
-from gc3store.columns import entry_of, merged
+from gc3store.columns import columns_to_json, merged
 from gc3store.engine.primitives import Draft, check_revision, corrupt, not_found
 from gc3store.engine.settling import mark_staying
 from gc3store.errors import (
@@ -198,7 +198,7 @@ class Writing(Numbering):
             value = old.get(name) if fields[name] is KEEP else fields[name]
             if value:
                 entry[name] = value
-        if values := entry_of(self._user_columns.known(fields.get("columns"))):
+        if values := columns_to_json(self._user_columns.known(fields.get("columns"))):
             entry["columns"] = values
         references = draft.reference_ids()
         if references:
@@ -306,7 +306,7 @@ class Writing(Numbering):
                         continue
                     entry = head.entry()
                     old = entry.get("columns") or {}
-                    columns = entry_of(merged(old, new, again=again))
+                    columns = columns_to_json(merged(old, new, again=again))
                     filled[id_] = columns != old
                     if filled[id_]:
                         staged.append(Staged(self._file(id_)))

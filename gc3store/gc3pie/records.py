@@ -20,16 +20,17 @@ from gc3store.engine.identity import kind_of
 from gc3store.engine.inspecting import Payload
 from gc3store.engine.primitives import Draft, Stored, corrupt, not_found
 from gc3store.engine.record_store import RecordStore
-from gc3store.entry import record_from_entry
 from gc3store.errors import LoadError, NotSupportedError, SaveError
 from gc3store.filesystem.catalogue import CatalogueIndex
+from gc3store.format import record_from_json
 from gc3store.gc3pie.convert import from_gc3pie, to_gc3pie
 from gc3store.ids import check_id
 from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import Summary, summary
 from gc3store.pickling import Source, encode
 from gc3store.pickling.placeholders import faithful
-from gc3store.record import Query, Record
+from gc3store.query import Query
+from gc3store.record import Record
 from gc3store.store import KEEP, _Keep
 from gc3store.support.graph import components
 
@@ -225,7 +226,7 @@ class GC3PieRecords(RecordStore):
 
     def _describe(self, id_: str) -> Record | None:
         entry = self._entry_of(id_)
-        return None if entry is None else record_from_entry(entry, columns=self.columns)
+        return None if entry is None else record_from_json(entry, columns=self.columns)
 
     def _state(self) -> str | None:
         return self._index.state()

@@ -27,9 +27,8 @@ import sqlalchemy as sa
 import xxhash
 from sqlalchemy.engine import URL
 
-from gc3store.columns import Function, entry_of, merged, plain
+from gc3store.columns import Function, columns_from_json, columns_to_json, merged, plain
 from gc3store.engine.primitives import Draft, check_revision, not_found, reopened
-from gc3store.entry import columns_from_entry
 from gc3store.errors import LoadError, OptionError, SaveError
 from gc3store.filesystem.catalogue import CatalogueIndex
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
@@ -254,7 +253,7 @@ class GC3PieTable(GC3PieRecords):
                 sa.select(*columns).where(table.c.id.in_(numbers))
             ):
                 entry = found[str(number)] = self._entry(str(number), _bytes(data), templates)
-                entry["columns"] = entry_of(
+                entry["columns"] = columns_to_json(
                     {name: _plain(value) for name, value in zip(self._extra, extra, strict=True)}
                 )
                 entry.setdefault("state", state)
@@ -337,7 +336,7 @@ class GC3PieTable(GC3PieRecords):
             for id_, (revision, new) in values.items():
                 if before.get(id_) != revision:
                     continue
-                old = columns_from_entry(known[id_]["columns"], builtins.list(new))
+                old = columns_from_json(known[id_]["columns"], builtins.list(new))
                 columns = merged(old, new, again=again)
                 fitting: dict[str, Any] = {}
                 for name, value in columns.items():

@@ -32,7 +32,8 @@ from gc3store.errors import NotSupportedError, ObjectNotFoundError, StoreError, 
 from gc3store.jupyter.lookup import entries, versions
 from gc3store.jupyter.outcome import STORE, Failure, Outcome, Undo, VariableExistsError
 from gc3store.jupyter.variables import check_variable, suggest
-from gc3store.record import Query, Record, human_size
+from gc3store.query import Query
+from gc3store.record import Record, human_size
 from gc3store.support.text import shorten
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gc3store.jupyter.outcome import Outcome
-    from gc3store.record import Query
+    from gc3store.query import Query
 
 __all__ = ["Browser", "browse"]
 
@@ -51,7 +51,7 @@ class Browser(anywidget.AnyWidget):
     namespace : mutable mapping, optional
         Where objects are loaded to; by default the notebook's variables.
     query : str
-        What to search for at first, in the syntax of `gc3store.record.Query.parse`.
+        What to search for at first, in the syntax of `gc3store.query.Query.parse`.
     order : str
         The field to sort by at first, with ``-`` before it for descending.
     height : int

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import NotSupportedError, ObjectNotFoundError
 from gc3store.ids import number_of
-from gc3store.record import Condition, Query, Record
+from gc3store.query import Condition, Query
+from gc3store.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from gc3store.errors import InvalidIdError, NotSupportedError, ObjectNotFoundError
 from gc3store.ids import check_id
 from gc3store.jupyter.catalogue import Catalogue
-from gc3store.record import Condition, Query, Record
+from gc3store.query import Condition, Query
+from gc3store.record import Record
 
 if TYPE_CHECKING:
     from gc3store.store import Store

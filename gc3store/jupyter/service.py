@@ -40,7 +40,7 @@ from gc3store.jupyter.wire import (
     texts,
     value_of,
 )
-from gc3store.record import Condition, Query
+from gc3store.query import Condition, Query
 from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gc3store.errors import InvalidQueryError, UsageError
-from gc3store.record import Condition, Query, Record
+from gc3store.query import Condition, Query
+from gc3store.record import Record
 from gc3store.support.redaction import redact
 from gc3store.support.text import shorten
 

@@ -13,10 +13,10 @@ import xxhash
 
 from gc3store.engine.looking import asked
 from gc3store.engine.primitives import Stored
-from gc3store.entry import from_microseconds, record_from_entry
-from gc3store.format import load_json
+from gc3store.format import load_json, record_from_json
 from gc3store.ids import is_id, number_of, numbers_of
-from gc3store.record import FIELDS, Query, Record
+from gc3store.query import Query
+from gc3store.record import FIELDS, Record, from_microseconds
 from gc3store.sql.columns import values_from
 from gc3store.sql.query_cache import Answers, packed_numbers
 from gc3store.sql.reading import SqlReading
@@ -127,7 +127,7 @@ class SqlCatalogue(SqlReading):
                 "explicit": explicit,
                 "error": "damaged: its payload is missing" if flags is None else None,
             }
-            return _sound(record_from_entry(entry, environment=environment, columns=self.columns))
+            return _sound(record_from_json(entry, environment=environment, columns=self.columns))
         except _UNREADABLE as error:
             return _damaged(id_, error)
 

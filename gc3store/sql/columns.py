@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gc3store.columns import entry_of
-from gc3store.entry import columns_from_entry, to_microseconds
+from gc3store.columns import columns_from_json, columns_to_json
 from gc3store.format import dump_json, load_json
-from gc3store.record import Condition
+from gc3store.query import Condition
+from gc3store.record import to_microseconds
 
 __all__ = ["UserColumnSelect", "columns_text", "value_rows", "values_from"]
 
@@ -35,13 +35,13 @@ _COMPARE: Final = {
 
 def columns_text(values: Mapping[str, Any]) -> str | None:
     """Return what the catalogue's row says of the columns."""
-    entry = entry_of(values)
+    entry = columns_to_json(values)
     return dump_json(entry).decode() if entry else None
 
 
 def values_from(text: str | None, names: Sequence[str]) -> dict[str, Any]:
     """Return the values of columns out of a catalogue's row."""
-    return columns_from_entry(load_json(text) if text else {}, names)
+    return columns_from_json(load_json(text) if text else {}, names)
 
 
 def value_rows(number: int, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gc3store.entry import to_microseconds
-from gc3store.record import FIELDS, Condition, Query
+from gc3store.query import Condition, Query
+from gc3store.record import FIELDS, to_microseconds
 from gc3store.sql.columns import UserColumnSelect
 from gc3store.sql.dialect import Backend
 from gc3store.sql.statements import Schema, compiled

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gc3store.columns import entry_of, merged
+from gc3store.columns import columns_to_json, merged
 from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.errors import StoreUnavailableError
 from gc3store.format import load_json
@@ -435,7 +435,7 @@ class SqlWriting(SessionStore):
                     continue
                 number = number_of(id_)
                 old = load_json(text) if text else {}
-                columns = entry_of(merged(old, values[id_][1], again=again))
+                columns = columns_to_json(merged(old, values[id_][1], again=again))
                 filled[id_] = columns != old
                 if not filled[id_]:
                     continue

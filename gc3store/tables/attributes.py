@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gc3store.paths import MISSING, parse
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.support.memory import MANY, many_objects
 from gc3store.tables.cell_values import Found
 from gc3store.tables.path_reader import read_rows

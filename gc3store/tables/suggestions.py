@@ -19,7 +19,7 @@ from gc3store.inspection.types.arrays import VALUES as ARRAYS
 from gc3store.inspection.types.standard import VALUES
 from gc3store.inspection.values import class_path
 from gc3store.paths import MISSING, Path, parse
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.tables.attributes import texts
 from gc3store.tables.path_reader import Probe, probes
 

@@ -17,7 +17,8 @@ from gc3store.errors import (
     StoreWarning,
 )
 from gc3store.paths import MISSING, parse
-from gc3store.record import FIELDS, Query, human_size
+from gc3store.query import Query
+from gc3store.record import FIELDS, human_size
 from gc3store.support.calls import outside
 from gc3store.support.memory import MANY, many_objects
 from gc3store.support.text import clean

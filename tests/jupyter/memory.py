@@ -9,7 +9,8 @@ from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
 
 from gc3store.errors import ObjectNotFoundError, StoreUnavailableError
-from gc3store.record import Query, Record
+from gc3store.query import Query
+from gc3store.record import Record
 from gc3store.store import Store
 
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)

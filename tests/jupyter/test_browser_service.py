@@ -16,7 +16,7 @@ from gc3store.jupyter.catalogue import Catalogue, Selected
 from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.service import Service
 from gc3store.jupyter.wire import MAX_IDS, question
-from gc3store.record import Query
+from gc3store.query import Query
 
 from .memory import FourMethods, Lists, MemoryStore
 

@@ -35,7 +35,8 @@ from gc3store.jupyter.magics.history import forget_input
 from gc3store.jupyter.magics.portability import Portability
 from gc3store.jupyter.origin import cell_origin
 from gc3store.jupyter.variables import variables
-from gc3store.record import Query, human_size
+from gc3store.query import Query
+from gc3store.record import human_size
 from gc3store.store import Store
 from gc3store.support.redaction import redact
 

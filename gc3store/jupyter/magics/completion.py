@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gc3store.jupyter.lookup import starting_with, versions
 from gc3store.jupyter.magics.arguments import Completes, argument_at
 from gc3store.jupyter.variables import variables
-from gc3store.record import ALIASES, FIELDS, Condition, Query
+from gc3store.query import ALIASES, Condition, Query
+from gc3store.record import FIELDS
 from gc3store.store import Store
 
 if TYPE_CHECKING:

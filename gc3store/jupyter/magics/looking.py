@@ -15,7 +15,7 @@ from gc3store.jupyter.magics.arguments import command, option, quote
 from gc3store.jupyter.show.details import Details
 from gc3store.jupyter.show.difference import differences
 from gc3store.jupyter.show.listing import Listing
-from gc3store.record import Query
+from gc3store.query import Query
 from gc3store.support.redaction import redact
 from gc3store.support.text import single_line
 
