@@ -1,20 +1,43 @@
 // What one can do with objects: buttons and keys, and what follows the kernel's answer.
 
-import { type App } from "./app.ts";
-import { type Refusal, type Reply } from "./channel.ts";
-import { type Found } from "./details.ts";
+import { type Channel, type Refusal, type Reply } from "./channel.ts";
+import { type Column } from "./columns.ts";
+import { type Details, type Found } from "./details.ts";
 import { confirmDialog, loadDialog, variableDialog } from "./dialogs.ts";
 import { button, h, set } from "./dom.ts";
 import { grouped } from "./format.ts";
 import { type Row, toRow } from "./rows.ts";
-import { type Target } from "./selection.ts";
+import { type Grid } from "./grid.ts";
+import { type Selection, type Target } from "./selection.ts";
+import { type Offers } from "./setup.ts";
+import { type Toasts } from "./toasts.ts";
+
+/** What actions need of the browser. */
+export interface ActionsHost {
+  readonly channel: Channel;
+  readonly columns: readonly Column[];
+  readonly details: Details;
+  readonly grid: Grid;
+  readonly offers: Offers;
+  readonly root: HTMLElement;
+  readonly selection: Selection;
+  readonly stage: HTMLElement;
+  readonly toasts: Toasts;
+  /** Ask for the details of an object again. */
+  detail(id: string): void;
+  refresh(): void;
+  /** Note that something else is selected. */
+  selected(): void;
+  /** Note that other columns are shown. */
+  shownChanged(): void;
+}
 
 export class Actions {
   readonly buttons: HTMLButtonElement[];
   private readonly needing: { button: HTMLButtonElement; single: boolean }[] = [];
   private found: Found | null = null;
 
-  constructor(private readonly app: App) {
+  constructor(private readonly app: ActionsHost) {
     const make = (label: string, name: "load" | "replace" | "remove" | "edit", title: string, single: boolean, act: () => void): HTMLButtonElement => {
       const it = button(label, { icon: name, title, cls: "act" }, () => {
         if (it.getAttribute("aria-disabled") !== "true") act();
@@ -27,9 +50,8 @@ export class Actions {
     const rename = make("Rename", "edit", "Rename (F2)", true, () => this.rename());
     const remove = make("Remove", "remove", "Remove, with undo (Del)", false, () => this.remove(this.target("mouse")));
     const save = button("Save…", { icon: "save", title: "Save a variable of the notebook", cls: "act" }, () => this.save());
-    const { offers } = app.setup;
+    const { offers } = app;
     this.buttons = [save, ...(offers.list ? [load, replace, ...(offers.label ? [rename] : []), remove] : [])];
-    this.draw();
   }
 
   /**
@@ -53,9 +75,8 @@ export class Actions {
   }
 
   draw(): void {
-    const { grid } = this.app as Partial<App>;
-    const some = grid !== undefined && this.target("mouse") !== null;
-    const one = grid !== undefined && this.single("mouse") !== null;
+    const some = this.target("mouse") !== null;
+    const one = this.single("mouse") !== null;
     for (const { button: it, single } of this.needing) set(it, { "aria-disabled": (single ? one : some) ? null : "true" });
   }
 
@@ -80,7 +101,7 @@ export class Actions {
 
   save(): void {
     const { app } = this;
-    const naming = app.setup.offers.metadata;
+    const naming = app.offers.metadata;
     variableDialog(this.place(), { title: "Save a variable", verb: "Save", naming }, (variable, name) =>
       app.channel.ask("save", name === null ? { variable } : { variable, name }),
     );
@@ -155,7 +176,7 @@ export class Actions {
   edit(row: Row, key: string): void {
     const { app } = this;
     const { grid } = app;
-    if (!app.setup.offers.label) return;
+    if (!app.offers.label) return;
     const index = grid.rows.place(row.id);
     if (index === undefined) return;
     const column = app.columns.find((it) => it.key === key);
@@ -221,7 +242,7 @@ export class Actions {
 
   // -- afterwards ---------------------------------------------------------------------
 
-  private place(): { channel: App["channel"]; stage: HTMLElement; done: (reply: Reply) => void; closed: () => void } {
+  private place(): { channel: Channel; stage: HTMLElement; done: (reply: Reply) => void; closed: () => void } {
     const { app } = this;
     return {
       channel: app.channel,
@@ -236,7 +257,7 @@ export class Actions {
   private done(reply: Reply): void {
     this.say(reply);
     this.found = null;
-    if (reply.variables.length === 0 && this.app.setup.offers.list) this.app.refresh();
+    if (reply.variables.length === 0 && this.app.offers.list) this.app.refresh();
   }
 
   private say(reply: Reply): void {

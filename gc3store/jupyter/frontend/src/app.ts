@@ -1,7 +1,7 @@
 // The browser as a whole: what is asked of the kernel, and what its parts do with the answers.
 
-import { Actions } from "./actions.ts";
-import { Channel, Latest, type Model, Refusal, type Reply, type Requests } from "./channel.ts";
+import { Actions, type ActionsHost } from "./actions.ts";
+import { Channel, Latest, type Model, Refusal, type Reply } from "./channel.ts";
 import { Chips } from "./chips.ts";
 import { arrange, type Column, lookAt, moved, nextOrder, toSave } from "./columns.ts";
 import { Details } from "./details.ts";
@@ -11,6 +11,7 @@ import { Grid, type GridHost } from "./grid.ts";
 import { columnsMenu } from "./menu.ts";
 import { type Question, type Row, Rows } from "./rows.ts";
 import { Selection } from "./selection.ts";
+import { type Offers, type Setup } from "./setup.ts";
 import { type State, stateView } from "./states.ts";
 import { followTheme } from "./theme.ts";
 import { Toasts } from "./toasts.ts";
@@ -20,19 +21,11 @@ const BUSY_AFTER = 500;
 const POLL_EVERY = 5_000;
 const WINDOW = 60;
 
-export interface Setup {
-  store: string;
-  offers: Record<"list" | "metadata" | "detail" | "label" | "undo" | "inspect", boolean>;
-  notes: string[];
-  columns: string[];
-  layout: [string, number, boolean][];
-  requests: Requests;
-}
-
-export class App implements GridHost {
+export class App implements ActionsHost, GridHost {
   readonly channel: Channel;
   readonly selection = new Selection();
   readonly setup: Setup;
+  readonly offers: Offers;
   readonly toasts = new Toasts();
   readonly grid: Grid;
   readonly details: Details;
@@ -68,8 +61,9 @@ export class App implements GridHost {
     shadow: ShadowRoot,
   ) {
     this.setup = model.get("_setup");
+    this.offers = this.setup.offers;
     this.channel = new Channel(model, this.setup.requests);
-    this.columns = arrange(this.setup.layout, this.setup.columns, this.setup.offers.metadata);
+    this.columns = arrange(this.setup.layout, this.setup.columns, this.offers.metadata);
     this.question = this.fromModel();
     this.lanes = {
       rows: new Latest(this.channel, "rows", 2, false),
@@ -103,12 +97,13 @@ export class App implements GridHost {
       preview: (id, how) => this.actions.preview(id, how),
       show: (id) => this.showObject(id),
       edit: (row, key) => this.edit(row, key),
-      labels: this.setup.offers.label,
-      metadata: this.setup.offers.metadata || this.setup.offers.detail,
-      inspect: this.setup.offers.inspect,
+      labels: this.offers.label,
+      metadata: this.offers.metadata || this.offers.detail,
+      inspect: this.offers.inspect,
       columns: this.setup.columns,
     });
     this.grid = new Grid(this, new Rows(this.question), `Objects in ${plain(this.setup.store)}`);
+    this.actions.draw();
     this.pill = button("", { cls: "pill", icon: "refresh" }, () => {
       this.grid.take(); // the button is about to go, the keyboard is not
       this.refresh();
@@ -178,7 +173,7 @@ export class App implements GridHost {
       window.setInterval(() => this.poll(), POLL_EVERY),
       window.setInterval(() => this.grid.draw(), 30_000),
     );
-    if (this.setup.offers.list) this.ask(this.question);
+    if (this.offers.list) this.ask(this.question);
     else this.unlisted();
   }
 
@@ -280,7 +275,7 @@ export class App implements GridHost {
   }
 
   private askFacets(): void {
-    if (!this.setup.offers.metadata) {
+    if (!this.offers.metadata) {
       this.chips.draw(this.question);
       return;
     }
@@ -329,7 +324,7 @@ export class App implements GridHost {
   }
 
   private poll(): void {
-    if (!this.setup.offers.list || !this.inView || document.hidden || this.coming || this.lanes.count.busy || this.channel.working > 0) return;
+    if (!this.offers.list || !this.inView || document.hidden || this.coming || this.lanes.count.busy || this.channel.working > 0) return;
     const { question } = this;
     this.lanes.count.ask(
       () => ({ query: question }),
@@ -419,7 +414,7 @@ export class App implements GridHost {
   }
 
   reset(): void {
-    this.columns = arrange([], this.setup.columns, this.setup.offers.metadata);
+    this.columns = arrange([], this.setup.columns, this.offers.metadata);
     this.shownChanged();
   }
 
@@ -550,7 +545,7 @@ export class App implements GridHost {
     const whole = rows.counted && this.total === rows.count;
     const parts = [whole ? `${total} object${rows.count === 1 ? "" : "s"}` : `${count} of ${total}`];
     if (n > 0) parts.push(this.selection.all && n === rows.count ? `all ${grouped(n)} matching selected` : `${grouped(n)} selected`);
-    if (n > 0 && size !== null && this.setup.offers.metadata) parts.push(humanSize(size));
+    if (n > 0 && size !== null && this.offers.metadata) parts.push(humanSize(size));
     const words = parts.join(" · ");
     if (this.status.textContent !== words) this.status.textContent = words;
   }
