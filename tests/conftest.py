@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from gc3store import Store, make_store, registry
-from gc3store.sql import sqlite_file
 
 #: Programs that tests run, with the folder they are in on their path.
 collect_ignore = ["hostile_entries.py", "hostile_pickles.py", "hostile_sharing.py"]
@@ -105,8 +104,7 @@ def no_leaked_descriptors():
     """Fail if a test leaves files open."""
     before = descriptors()
     yield
-    kept = set(map(str, sqlite_file._open.values()))  # on purpose, and not more than some
-    left = {k: v for k, v in descriptors().items() if before.get(k) != v and k not in kept}
+    left = {k: v for k, v in descriptors().items() if before.get(k) != v}
     assert not left, f"left open: {left}"
 
 

@@ -1,7 +1,6 @@
 """Databases in which GC3Pie keeps a table: finding it, making it, and connections to it.
 
-SQLite's reader leaves files behind where it joins in a write-ahead log of others, and does not
-mind what type a value has; both is seen to here.
+SQLite does not mind what type a value has; that is seen to here.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from hashlib import md5
 from typing import Any, Final
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from gc3store.sql.sqlite import needs_rollback
-from gc3store.sql.sqlite_file import uses_wal
+from gc3store.errors import StoreUnavailableError
+from gc3store.sql.sqlite_file import FileConnection, connect, needs_rollback
 from gc3store.sql.url import parse
 from gc3store.support.forking import no_fork_during
 
@@ -46,7 +44,7 @@ def is_gc3pie_table(url: URL, name: str | None = None, *, read_only: bool = True
             if not inspector.has_table(name):
                 return False
             return {column["name"] for column in inspector.get_columns(name)} >= set(OWN)
-    except (sa.exc.SQLAlchemyError, ImportError) as error:
+    except (sa.exc.SQLAlchemyError, ImportError, StoreUnavailableError) as error:
         if not read_only and needs_rollback(getattr(error, "orig", None)):
             with closing(sqlite3.connect(os.path.expanduser(url.database or ""))) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
@@ -98,16 +96,7 @@ def engine_for(url: URL, timeout: float = 30.0, *, write: bool = False) -> sa.En
 
 def _opener(path: str, timeout: float, write: bool) -> Callable[[], sqlite3.Connection]:
     def open_() -> sqlite3.Connection:
-        mode = "mode=rw" if write else "mode=ro"
-        if not write and _is_idle_wal(path):
-            mode += "&immutable=1"  # or a reader would make, and leave, two files beside it
-        connection = sqlite3.connect(
-            f"file:{quote(path)}?{mode}",
-            uri=True,
-            timeout=timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        connection = connect(path, FileConnection, timeout=timeout, read_only=not write)
         connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         connection.create_function("md5", 1, _md5, deterministic=True)
         return connection
@@ -117,8 +106,3 @@ def _opener(path: str, timeout: float, write: bool) -> Callable[[], sqlite3.Conn
 
 def _md5(data: Any) -> str | None:
     return None if data is None else md5(data, usedforsecurity=False).hexdigest()
-
-
-def _is_idle_wal(path: str) -> bool:
-    """Whether an SQLite file is in write-ahead mode and nobody has it open."""
-    return uses_wal(path) and not os.path.exists(f"{os.path.realpath(path)}-wal")

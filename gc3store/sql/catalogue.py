@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from gc3store.engine.looking import asked
-from gc3store.engine.primitives import Stored
+from gc3store.engine.primitives import Stored, repeated
 from gc3store.format import load_json, record_from_json
 from gc3store.ids import is_id, number_of, numbers_of
 from gc3store.query import Query
@@ -22,7 +22,6 @@ from gc3store.sql.query_cache import Answers, packed_numbers
 from gc3store.sql.reading import SqlReading
 from gc3store.sql.search import SearchIndex
 from gc3store.sql.select import FAR, RECORD, CatalogueSelect
-from gc3store.sql.session import ALL, PART
 from gc3store.sql.writing import REFERS
 
 __all__ = ["SqlCatalogue"]
@@ -166,10 +165,7 @@ class SqlCatalogue(SqlReading):
     def _in_parts(self, query: Query, fields: Sequence[str]) -> Iterator[builtins.list[tuple[Any, ...]]]:
         """Yield rows as `_rows` does, so many together that they are still at hand when they are looked at."""
         known = self._window(query, fields)
-        parts = self._parts(*self._statement(query, fields), most=ALL) if known is None else (known,)
-        for part in parts:  # a single one, if they had to be read at once
-            for start in range(0, len(part), PART):
-                yield part[start : start + PART]
+        return self._parts(*self._statement(query, fields)) if known is None else iter((known,))
 
     def _statement(self, query: Query, fields: Sequence[str]) -> tuple[str, builtins.list[Any]]:
         """Return the statement for `fields` of the entries that are asked for."""
@@ -196,7 +192,7 @@ class SqlCatalogue(SqlReading):
             return None
         text, values = self._statement(query.but(offset=0, limit=None), ("number",))
         numbers = answers.of(
-            _question(text, values), lambda: packed_numbers(self._stream(text, values, most=ALL)), least=2
+            _question(text, values), lambda: packed_numbers(self._stream(text, values)), least=2
         )
         if numbers is None:
             return None
@@ -242,9 +238,14 @@ class SqlCatalogue(SqlReading):
     def _ids(self, query: Query) -> builtins.list[str]:
         if self.uuid is None:
             return []
-        ids: builtins.list[str] = []
-        for rows in self._in_parts(query, ("id",)):
-            ids += itertools.chain.from_iterable(rows)
+
+        def read() -> builtins.list[str]:
+            ids: builtins.list[str] = []
+            for rows in self._in_parts(query, ("id",)):
+                ids += itertools.chain.from_iterable(rows)
+            return ids
+
+        ids = repeated(read)
         if self._backend.untyped and not set(map(type, ids)) <= {str}:
             return builtins.list(map(_shown, ids))
         return ids
@@ -257,7 +258,7 @@ class SqlCatalogue(SqlReading):
         if user:
             fields.append("columns")
         try:
-            return self._as_columns(self._in_parts(query, fields), fields, user)
+            return repeated(lambda: self._as_columns(self._in_parts(query, fields), fields, user))
         except _UNREADABLE:
             # Entry by entry, so that each that is damaged stands by itself.
             return super()._columns(query, names)

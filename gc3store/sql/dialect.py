@@ -60,7 +60,7 @@ class Backend(ABC):
     #: What stands for a NUL character in texts, where the database takes none.
     nul: ClassVar[str] = ""
 
-    #: Whether something is to be written, or was; until then connections can do with less.
+    #: Whether something is to be written, or was; until then nothing is created.
     writes: bool = False
 
     #: The type of binary values that the driver takes the least time for.
@@ -92,24 +92,13 @@ class Backend(ABC):
     def connect(self) -> Any:
         """Return a new connection."""
 
-    def stamp(self, connection: Any) -> Any:
-        """Return what the database looked like that `connection` believes does not change; else `None`."""
-        return None
-
-    def is_outdated(self, stamp: Any, *, snapshot: bool = False) -> bool:
-        """Whether a database has changed since it looked like `stamp`.
-
-        In a `snapshot`, only if what was there then cannot be read any more.
-        """
+    def is_frozen(self, connection: Any) -> bool:
+        """Whether `connection` sees no changes of others, so that what is read must be checked."""
         return False
 
-    def thaw(self) -> bool:
-        """Believe no longer that the database does not change; return whether that is possible."""
-        return False
-
-    def is_for_looking(self, connection: Any) -> bool:
-        """Whether nothing can be written over `connection`."""
-        return False
+    def is_current(self, connection: Any) -> bool:
+        """Whether the database has not changed since a frozen connection was made."""
+        return True
 
     def exists(self) -> bool:
         """Whether there is a database to connect to, as far as can be told without connecting."""

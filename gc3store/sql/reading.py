@@ -42,7 +42,7 @@ class SqlReading(SqlWriting):
             return
         numbers = self._backend.numbers(numbers_of(ids))
         wanted = set(ids)
-        for row in self._stream(self._statements.read_many, (numbers,), part=_ROWS, most=_ROWS):
+        for row in self._stream(self._statements.read_many, (numbers,), part=_ROWS):
             if row[0] in wanted:
                 yield self._stored(row)
 

@@ -52,10 +52,6 @@ class _Database(Protocol):
 
     def connect(self) -> Any: ...
 
-    def stamp(self, connection: Any) -> Any: ...
-
-    def is_outdated(self, stamp: Any) -> bool: ...
-
 
 class SearchIndex:
     """Knows which entries of a catalogue may contain some words.
@@ -164,16 +160,9 @@ class SearchIndex:
 
     def _version(self) -> Any:
         """Return what changes when the store does."""
-        database = self._database
-        stamp = None if self._watcher is None else database.stamp(self._watcher)
-        if stamp is not None and database.is_outdated(stamp):
-            self._disconnect()  # what was opened as a file that does not change sees no changes
         if self._watcher is None:
-            self._watcher = database.connect()
+            self._watcher = self._database.connect()
             self._watchers += 1
-            stamp = database.stamp(self._watcher)
-        if stamp is not None:
-            return stamp
         # Each connection counts by itself.
         return self._watchers, self._watcher.execute("PRAGMA data_version").fetchone()[0]
 

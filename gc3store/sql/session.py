@@ -31,7 +31,7 @@ from gc3store.errors import (
 from gc3store.sql.dialect import Backend
 from gc3store.support.forking import is_pending, no_fork_during, wait
 
-__all__ = ["ALL", "PART", "Session", "SessionStore", "fetchone"]
+__all__ = ["PART", "Session", "SessionStore", "fetchone"]
 
 T = TypeVar("T")
 
@@ -40,8 +40,6 @@ T = TypeVar("T")
 RECONNECT = 10.0
 #: Rows that are taken from a cursor at a time.
 PART = 1000
-#: More rows than any statement finds.
-ALL = 2**31 - 1
 #: How often a step that others got in the way of is repeated.
 REPEATS = 20
 
@@ -72,10 +70,8 @@ class Session:
         Whether its thread is within a call of the driver.
     open : int
         How many cursors wait for their next rows to be asked for.
-    stamp : Any
-        What the database looked like, if the connection believes that it does not change.
-    looking : bool
-        Whether nothing can be written over the connection, and something could over another.
+    frozen : bool
+        Whether the connection sees no changes of others, so that what is read must be checked.
     """
 
     __slots__ = (
@@ -84,12 +80,11 @@ class Session:
         "connected",
         "connection",
         "failed",
+        "frozen",
         "inside",
         "kind",
-        "looking",
         "open",
         "pid",
-        "stamp",
         "used",
     )
 
@@ -102,8 +97,7 @@ class Session:
         self.failed: StoreError | None = None
         self.inside = False
         self.open = 0
-        self.stamp: Any = None
-        self.looking = False
+        self.frozen = False
         self.pid = os.getpid()
 
     def close(self) -> None:
@@ -116,7 +110,6 @@ class Session:
 
     def leave(self) -> None:
         """Do without the connection from now on; those who read from it end what they have begun."""
-        self.looking = False
         if self.open:
             self.connection = None
             self.begun = self.used = False
@@ -218,13 +211,13 @@ class SessionStore(RecordStore):
                 if session.kind and not session.begun:
                     self._begin_transaction(session)
                 result = work(connection)
-                if session.stamp is None or not self._is_outdated(session):
+                if not session.frozen or self._backend.is_current(connection):
                     session.used = True
                     return result
                 repeats += 1
                 self._start_anew(session, again and repeats <= REPEATS)
             except self._backend.error as error:
-                if session.stamp is not None and self._is_outdated(session):
+                if session.frozen and not self._backend.is_current(connection):
                     repeats += 1
                     self._start_anew(session, again and repeats <= REPEATS)
                     continue
@@ -265,14 +258,8 @@ class SessionStore(RecordStore):
                 error = StoreUnavailableError(f"{type(error).__name__}: {error}".rstrip(": ") + ".")
             session.failed = error
 
-    def _is_outdated(self, session: Session) -> bool:
-        # What a snapshot has shown stays so; at its beginning, it shows what is there then.
-        snapshot = session.kind == "snapshot" and session.used
-        return self._backend.is_outdated(session.stamp, snapshot=snapshot)
-
     def _start_anew(self, session: Session, again: bool) -> None:
         """Leave a connection that showed a state of the database which is no more."""
-        self._backend.thaw()
         again = again and not (session.kind and session.used)
         session.leave()
         self._forget_meta()
@@ -301,7 +288,7 @@ class SessionStore(RecordStore):
                 try:
                     if session.kind or not is_pending():
                         found = fetch(session.connection.execute(text, values))
-                        if session.stamp is None or not self._is_outdated(session):
+                        if not session.frozen or self._backend.is_current(session.connection):
                             return found
                 finally:
                     session.inside = False
@@ -310,33 +297,19 @@ class SessionStore(RecordStore):
 
         return self._run(lambda connection: fetch(connection.execute(text, values)))
 
-    def _stream(
-        self, text: str, values: Sequence[Any] = (), *, part: int = PART, most: int = 100 * PART
-    ) -> Iterator[Any]:
-        """Yield the rows that a statement finds, a `part` at a time.
-
-        Where these must be read at once to be of one state of the database, `most` are at most.
-        """
-        for rows in self._parts(text, values, part, most):
+    def _stream(self, text: str, values: Sequence[Any] = (), *, part: int = PART) -> Iterator[Any]:
+        """Yield the rows that a statement finds, a `part` at a time."""
+        for rows in self._parts(text, values, part):
             yield from rows
 
-    def _parts(
-        self, text: str, values: Sequence[Any] = (), size: int = PART, most: int = 100 * PART
-    ) -> Iterator[Any]:
+    def _parts(self, text: str, values: Sequence[Any] = (), size: int = PART) -> Iterator[Any]:
         session = self._session()
 
         def begin(connection: Any) -> tuple[Any, Any]:
             cursor = connection.execute(text, values)
-            return cursor, cursor.fetchmany(size if session.stamp is None else most)
+            return cursor, cursor.fetchmany(size)
 
         cursor, rows = self._run(begin)
-        if session.stamp is not None:
-            if len(rows) < most:
-                yield rows
-                return
-            if not session.kind and self._backend.thaw():
-                session.leave()
-                cursor, rows = self._run(begin)
         done = 0
 
         def fetch(connection: Any) -> Any:
@@ -388,8 +361,7 @@ class SessionStore(RecordStore):
                     continue
                 raise self._translate(error) from self._backend.fit_to_show(error)
             session.connected = True
-            session.stamp = self._backend.stamp(session.connection)
-            session.looking = self._backend.is_for_looking(session.connection)
+            session.frozen = self._backend.is_frozen(session.connection)
             return session.connection
 
     def _translate(self, error: Exception) -> StoreError:
@@ -417,8 +389,6 @@ class SessionStore(RecordStore):
             session.kind, session.failed = "", None
             session.close()
         self._backend.writes = True
-        if session.looking:
-            session.leave()
         self._prepare_step()
         session.kind, session.used, session.failed = "step", False, None
 

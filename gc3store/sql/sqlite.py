@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -18,12 +16,12 @@ from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnav
 from gc3store.sql.dialect import Backend
 from gc3store.sql.query_cache import Answers
 from gc3store.sql.search import SearchIndex
-from gc3store.sql.sqlite_file import uses_wal
+from gc3store.sql.sqlite_file import FileConnection, connect, needs_rollback
 from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
 from gc3store.support.calls import outside
 
-__all__ = ["SQLite", "needs_rollback", "network_filesystem"]
+__all__ = ["SQLite", "network_filesystem"]
 
 #: Types of file systems that other hosts share, as Linux names them.
 _NETWORK = {
@@ -33,12 +31,7 @@ _NETWORK = {
 }  # fmt: skip
 
 
-#: Two changes of a file with at least this between them have different times, in nanoseconds.
-#: Linux takes the time from a clock that goes on 100 to 1000 times a second.
-_TICK = 20_000_000
-
-
-class _Connection(sqlite3.Connection):
+class _Connection(FileConnection):
     """A connection that remembers which number it gave out last.
 
     Attributes
@@ -49,25 +42,14 @@ class _Connection(sqlite3.Connection):
         The version it has.
     answers : Answers
         What was found out about the catalogue as it was last looked at.
-    stamp : tuple of int, optional
-        What the file looked like, if SQLite was told that it does not change.
-    looking : bool
-        Whether it was opened for reading.
     """
 
     last = (-1, 0)
     version = -1
-    stamp: tuple[int, ...] | None = None
-    looking = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.answers = Answers(None)
-
-
-def needs_rollback(error: BaseException | None) -> bool:
-    """Whether a database cannot be read before what a killed process left half done is undone."""
-    return getattr(error, "sqlite_errorname", None) == "SQLITE_READONLY_ROLLBACK"
 
 
 class SQLite(Backend):
@@ -78,13 +60,9 @@ class SQLite(Backend):
     memory shared between the processes, which a network file system does not give:
     there the rollback journal is used, and a warning says so.
 
-    Whoever reads a file with a WAL puts two more files beside it, and whoever closes it last
-    takes into it what a killed process left in the WAL. Until something is to be written,
-    neither happens here. A file that nobody has open is read as one that does not change
-    (``immutable``); that it has not is seen by its time, which is looked at after each
-    statement, when what was read is given away only if so. Where there is a WAL, the file
-    is opened for reading. What is too much to be read at once is read as ever; what that puts
-    beside the file is gone when the store is closed.
+    SQLite keeps two more files beside a file with a WAL while it is open. Where it cannot,
+    see `gc3store.sql.sqlite_file`, what was read is given away only if the file was not
+    changed meanwhile; if it was, it is opened and read again.
     """
 
     paramstyle: ClassVar[str] = "qmark"
@@ -93,14 +71,11 @@ class SQLite(Backend):
     untyped: ClassVar[bool] = True
     binary: ClassVar[type] = bytearray  # of bytes, it asks first whether they adapt to something else
 
-    #: Whether files that nobody has open are locked all the same.
-    _is_thawed = False
     #: Whether invalid UTF-8 was found, which all connections replace from then on.
     _has_invalid_text = False
 
     def __init__(self, url: URL, **options: Any) -> None:
         self.path = sqlite_path(url)
-        self._wal = ""
         super().__init__(url, **options)
         if os.path.isdir(self.path):
             raise StoreUnavailableError(f"{self.path} is a directory; open it without 'sqlite:'.")
@@ -121,17 +96,9 @@ class SQLite(Backend):
 
     def connect(self) -> sqlite3.Connection:
         """Return a new connection; the file is created if need be."""
-        mode, stamp = self._mode()
-        name = f"file:{quote(self.path)}?mode={mode}"
-        connection = sqlite3.connect(
-            name,
-            uri=True,
-            timeout=self.timeout,
-            isolation_level=None,
-            check_same_thread=False,
-            factory=_Connection,
+        connection = connect(
+            self.path, _Connection, timeout=self.timeout, read_only=self.read_only, create=self.writes
         )
-        connection.stamp, connection.looking = stamp, mode.startswith("ro")
         connection.create_function("gc3store_fold", 1, _fold, deterministic=True)
         if self._has_invalid_text:
             connection.text_factory = _text
@@ -144,58 +111,14 @@ class SQLite(Backend):
         connection.execute(f"PRAGMA synchronous={'EXTRA' if self.durable else 'NORMAL'}")
         return connection
 
-    def _mode(self) -> tuple[str, tuple[int, ...] | None]:
-        """Return how to open the file, and what it looks like if as one that does not change."""
-        self._wal = f"{os.path.realpath(self.path)}-wal"
-        in_use = os.path.exists(self._wal)
-        may_write = os.access(self.path, os.W_OK) and (in_use or self._may_add())
-        usual = "ro" if self.read_only else "rwc" if self.writes else "rw"
-        if (self.writes and (may_write or not self.exists())) or not uses_wal(self.path):
-            return usual, None
-        if not in_use and not self._is_thawed and (stamp := self._stamp()) is not None:
-            return "ro&immutable=1", stamp
-        # Whoever opens a file for reading leaves behind what is put beside it.
-        return "ro" if in_use or not may_write else usual, None
+    def is_frozen(self, connection: Any) -> bool:
+        """Whether the file was opened as one that does not change."""
+        return connection.snapshot is not None
 
-    def _may_add(self) -> bool:
-        return os.access(os.path.dirname(self._wal), os.W_OK)
-
-    def _stamp(self) -> tuple[int, ...] | None:
-        """Return what changes with the file; `None` if a change might not show in it."""
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return None
-        age = time.time_ns() - status.st_mtime_ns
-        whole_seconds = status.st_mtime_ns % 1_000_000_000 == 0  # some file systems know no parts of them
-        if 0 <= age < _TICK and not whole_seconds:
-            time.sleep((_TICK - age) / 1e9)  # what is written from now on has another time
-            return self._stamp()
-        if 0 <= age < 2_100_000_000 and whole_seconds:
-            return None
-        return _looks(status)
-
-    def stamp(self, connection: Any) -> tuple[int, ...] | None:
-        """Return what the file looked like."""
-        stamp: tuple[int, ...] | None = connection.stamp
-        return stamp
-
-    def is_outdated(self, stamp: tuple[int, ...], *, snapshot: bool = False) -> bool:
-        """Whether the file has changed, or is about to: what is written is first in the WAL."""
-        try:
-            # os.access takes a third of the time of os.path.exists.
-            return _looks(os.stat(self.path)) != stamp or (not snapshot and os.access(self._wal, os.F_OK))
-        except OSError:
-            return True
-
-    def thaw(self) -> bool:
-        """Have the file locked while it is read, from now on, unless that would leave something behind."""
-        self._is_thawed = not self.read_only and os.access(self.path, os.W_OK) and self._may_add()
-        return self._is_thawed
-
-    def is_for_looking(self, connection: Any) -> bool:
-        """Whether the file was opened for reading, and need not have been."""
-        return bool(connection.looking) and not self.read_only
+    def is_current(self, connection: Any) -> bool:
+        """Whether it has not changed since."""
+        current: bool = connection.is_current()
+        return current
 
     def exists(self) -> bool:
         """Whether there is a file."""
@@ -359,10 +282,6 @@ class SQLite(Backend):
     def read_chunks(self, connection: Any, statements: Statements, number: int) -> Any:
         """Yield the chunks of a record as SQLite finds them."""
         return connection.execute(statements.read_chunks, (number, 0, 2**62))
-
-
-def _looks(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _text(data: bytes) -> str:
