@@ -23,6 +23,7 @@ import cloudpickle
 
 from gc3store.errors import ColumnWarning, InvalidQueryError, OptionError
 from gc3store.paths import MISSING, follow, parse
+from gc3store.persistable import unpickled
 from gc3store.query import ALIASES, parse_time
 from gc3store.record import FIELDS, Record, from_microseconds, to_microseconds
 from gc3store.support.calls import outside
@@ -266,11 +267,7 @@ class Function:
         return self.function(obj)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (cloudpickle.dumps(self.function),)
-
-
-def _unpickled(data: bytes) -> Any:
-    return cloudpickle.loads(data)
+        return unpickled, (cloudpickle.dumps(self.function),)
 
 
 class UserColumns:

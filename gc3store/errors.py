@@ -38,6 +38,7 @@ below are translated where they arise and kept as ``__cause__``.
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
 
 __all__ = [
@@ -103,19 +104,13 @@ class StoreError(Exception):
         return self.message  # KeyError, one of the bases below, would show a repr
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.__dict__.copy())
+        # Only names of Python's own and that of the class: a payload may hold an error.
+        return copyreg.__newobj__, (type(self), self.message), self.__dict__.copy()  # type: ignore[attr-defined]
 
     @property
     def cause(self) -> BaseException | None:
         """The error below that led to this one."""
         return self.__cause__
-
-
-def _rebuild(cls: type[StoreError], message: str, facts: dict[str, Any]) -> StoreError:
-    error = cls.__new__(cls, message)
-    error.args = (message,)
-    error.__dict__.update(facts)
-    return error
 
 
 class UsageError(StoreError):

@@ -16,25 +16,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from gc3store.errors import InvalidQueryError
+from gc3store.persistable import MISSING
 
 __all__ = ["MISSING", "Path", "evaluate", "follow", "parse"]
 
-
-class _Missing:
-    """What a path leads to where an object lacks it."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self) -> str:
-        return "MISSING"
-
-
-#: What a path leads to where an object lacks it.
-MISSING: Final = _Missing()
 
 _STEP: Final = re.compile(
     r"""\.?(?P<name>[^\W\d]\w*)

@@ -4,29 +4,67 @@
 record; whatever contains one holds a reference to it. An `Identity` says which
 record a live object is.
 
-The three functions here, `new`, `construct` and `reference`, are named in
-payloads, so they are part of the storage format and must stay where they are.
+Every function of this package that a payload may name stands in this module. These
+names are part of the storage format, so they must stay where they are. `MOVED` has
+the names that older payloads mention.
 """
 
 from __future__ import annotations
 
+import importlib
 import weakref
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
 
 __all__ = [
     "IDENTITY",
+    "MISSING",
+    "MOVED",
     "CarriedIdentity",
     "Identity",
     "Persistable",
     "Reference",
     "construct",
+    "current_name",
+    "error",
+    "named",
     "new",
+    "provide",
+    "reduced_store",
     "reference",
+    "reopened",
+    "unpickled",
 ]
 
 #: The instance attribute in which a Persistable carries its identity.
 IDENTITY = "_gc3store_identity"
+
+#: Where names are now that older payloads mention: by module and name, the module and name of today.
+#: An entry is never removed; what moves once more gets a new value here.
+MOVED: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    ("gc3store.columns", "_unpickled"): ("gc3store.persistable", "unpickled"),
+    ("gc3store.errors", "_rebuild"): ("gc3store.persistable", "error"),
+    ("gc3store.paths", "MISSING"): ("gc3store.persistable", "MISSING"),
+    ("gc3store.placeholder", "named"): ("gc3store.persistable", "named"),
+    ("gc3store.primitives", "ReplacedError"): ("gc3store.engine.primitives", "ReplacedError"),
+    ("gc3store.primitives", "reopened"): ("gc3store.persistable", "reopened"),
+    ("gc3store.record", "Condition"): ("gc3store.query", "Condition"),
+    ("gc3store.record", "Query"): ("gc3store.query", "Query"),
+    ("gc3store.record", "Written"): ("gc3store.query", "Written"),
+    ("gc3store.transfer", "Copied"): ("gc3store.copying", "Copied"),
+    ("gc3store.trust", "Trust"): ("gc3store.pickling.trust", "Trust"),
+}
+
+
+def current_name(module: str, name: str) -> tuple[str, str]:
+    """Return module and name of today for a name in a payload.
+
+    >>> current_name("gc3store.primitives", "reopened")
+    ('gc3store.persistable', 'reopened')
+    >>> current_name("collections", "OrderedDict")
+    ('collections', 'OrderedDict')
+    """
+    return MOVED.get((module, name), (module, name))
 
 
 class Persistable:
@@ -221,3 +259,105 @@ def reference(index: int) -> Reference:
     `pickle.Unpickler` gets this stand-in.
     """
     return Reference(index)
+
+
+class _Missing:
+    """What a path leads to where an object lacks it."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+#: What a path leads to where an object lacks it.
+MISSING: Final = _Missing()
+
+#: By the name of a function, the module of a higher layer that provides it when it is imported.
+_PROVIDERS: Final = {
+    "opener": "gc3store.registry",
+    "placeholder_class": "gc3store.pickling.placeholders",
+}
+_provided: dict[str, Callable[..., Any]] = {}
+
+
+def provide(name: str, function: Callable[..., Any]) -> None:
+    """Register what a function of this module does, from the layer that can do it.
+
+    Parameters
+    ----------
+    name : {"opener", "placeholder_class"}
+        Which function it is.
+    function : callable
+        ``opener(kind, location, options)`` opens a store; ``placeholder_class(module, name)``
+        returns a class that stands for a missing one.
+    """
+    _provided[name] = function
+
+
+def _provider(name: str) -> Callable[..., Any]:
+    if name not in _provided:
+        importlib.import_module(_PROVIDERS[name])
+    return _provided[name]
+
+
+def reopened(kind: str | type, location: str, options: Mapping[str, Any]) -> Any:
+    """Open a store again; pickled stores, those in payloads included, name this function.
+
+    Parameters
+    ----------
+    kind : str or type
+        The name of a store class of this package, or another store class itself.
+    location : str
+        Where the store is.
+    options : mapping
+        Further arguments of the class.
+
+    Returns
+    -------
+    Store
+        The store.
+    """
+    return _provider("opener")(kind, location, options)
+
+
+def reduced_store(store: Any, location: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what the ``__reduce__`` of a store returns: a call of `reopened`.
+
+    Parameters
+    ----------
+    store : Store
+        The store that is pickled.
+    location : str
+        Where the store is.
+    options : mapping
+        Further arguments of the class.
+    """
+    cls = type(store)
+    # The classes of this package may move; a class of another package is named where it is.
+    kind = cls.__name__ if cls.__module__.startswith("gc3store.") else cls
+    return reopened, (kind, location, options)
+
+
+def unpickled(data: bytes) -> Any:
+    """Return what cloudpickle has written: the function of a column."""
+    import cloudpickle
+
+    return cloudpickle.loads(data)
+
+
+def named(module: str, name: str) -> Any:
+    """Return the class that stands for a missing class of this name; pickled placeholders name this function."""
+    return _provider("placeholder_class")(module, name)
+
+
+def error(cls: type[BaseException], message: str, facts: Mapping[str, Any]) -> BaseException:
+    """Return an error of this package; only older payloads name this function."""
+    made = cls.__new__(cls, message)
+    made.args = (message,)
+    made.__dict__.update(facts)
+    return made

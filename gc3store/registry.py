@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from gc3store import persistable
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
 from gc3store.sql.sqlite_file import is_sqlite_file
 from gc3store.store import Store
@@ -29,6 +30,14 @@ _BUILT_IN = {
     "postgres": ("gc3store.opening:open_sql", "gc3store[postgresql]"),
     "mysql": ("gc3store.opening:open_sql", "gc3store[mysql]"),
     "mariadb": ("gc3store.opening:open_sql", "gc3store[mysql]"),
+}
+
+#: Where the store classes of this package are that pickled stores name.
+_CLASSES = {
+    "FilesystemStore": "gc3store.filesystem:FilesystemStore",
+    "GC3PieDirectory": "gc3store.gc3pie.directory:GC3PieDirectory",
+    "GC3PieTable": "gc3store.gc3pie.table:GC3PieTable",
+    "SqlStore": "gc3store.sql:SqlStore",
 }
 
 _registered: dict[str, Constructor] = {}
@@ -225,3 +234,13 @@ def _bad_option(
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(takes) or 'none'}."
             return OptionError(f"{scheme}: stores have no option {name!r}; {hint}", option=name)
     return OptionError(f"{scheme}: stores cannot be opened like this: {error}.")
+
+
+def _reopened(kind: str | type[Store], location: str, options: Mapping[str, Any]) -> Store:
+    if isinstance(kind, str):
+        module, _, name = _CLASSES[kind].partition(":")
+        kind = getattr(importlib.import_module(module), name)
+    return kind(location, **options)  # type: ignore[operator]
+
+
+persistable.provide("opener", _reopened)

@@ -46,12 +46,10 @@ __all__ = [
     "check_revision",
     "corrupt",
     "not_found",
-    "reopened",
     "repeated",
     "replaced",
 ]
 
-_S = TypeVar("_S", bound=Store)
 _T = TypeVar("_T")
 
 
@@ -445,11 +443,6 @@ class Primitives(CheckedCalls, Store):
 
     def _forked(self) -> None:
         """Forget what belongs to the parent process; called in the child."""
-
-
-def reopened(cls: type[_S], location: str, options: Mapping[str, Any]) -> _S:
-    """Open a store again; pickled stores, those inside payloads included, name this function."""
-    return cls(location, **options)
 
 
 def not_found(id_: str) -> ObjectNotFoundError:

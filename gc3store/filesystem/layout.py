@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 import xxhash
 
 from gc3store import format as record_format
-from gc3store.engine.primitives import reopened
 from gc3store.engine.record_store import RecordStore
 from gc3store.errors import (
     ClosedStoreError,
@@ -29,6 +28,7 @@ from gc3store.errors import (
 from gc3store.filesystem.catalogue import DirectoryIndex
 from gc3store.format import Damaged
 from gc3store.ids import number_of
+from gc3store.persistable import reduced_store
 from gc3store.pickling import STEP
 from gc3store.support.files import (
     file_url,
@@ -104,10 +104,10 @@ class Directory(RecordStore):
         self._index.columns = self.columns
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopened, (type(self), self.path, {**self._options(), "columns": self._user_columns.portable})
+        return reduced_store(self, self.path, {**self._options(), "columns": self._user_columns.portable})
 
     def _reduce_for_payload(self) -> Any:
-        return reopened, (type(self), self.path, self._options())
+        return reduced_store(self, self.path, self._options())
 
     def _options(self) -> dict[str, Any]:
         return {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option}

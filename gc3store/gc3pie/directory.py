@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
-from gc3store.engine.primitives import Draft, check_revision, not_found, reopened
+from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.engine.settling import mark_staying
 from gc3store.errors import OptionError, StoreError
 from gc3store.filesystem import path_of
@@ -29,6 +29,7 @@ from gc3store.gc3pie.numbers import next_numbers
 from gc3store.gc3pie.records import GC3PieRecords
 from gc3store.ids import is_id, make_id, number_of
 from gc3store.inspection.machine.templates import Templates
+from gc3store.persistable import reduced_store
 from gc3store.support.files import (
     Staged,
     file_url,
@@ -103,8 +104,8 @@ class GC3PieDirectory(GC3PieRecords):
         self._index = _Index(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopened, (
-            type(self),
+        return reduced_store(
+            self,
             self.path,
             {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option},
         )

@@ -28,7 +28,7 @@ import xxhash
 from sqlalchemy.engine import URL
 
 from gc3store.columns import Function, columns_from_json, columns_to_json, merged, plain
-from gc3store.engine.primitives import Draft, check_revision, not_found, reopened
+from gc3store.engine.primitives import Draft, check_revision, not_found
 from gc3store.errors import LoadError, OptionError, SaveError
 from gc3store.filesystem.catalogue import CatalogueIndex
 from gc3store.gc3pie.database import OWN, engine_for, is_sqlite
@@ -38,6 +38,7 @@ from gc3store.inspection.form import raw_attributes
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import summary
+from gc3store.persistable import reduced_store
 from gc3store.sql.dialect import backend_for
 from gc3store.sql.url import parse, shown, without_secrets
 from gc3store.support.forking import no_fork_during
@@ -120,14 +121,10 @@ class GC3PieTable(GC3PieRecords):
         url = self._absolute_url()
         options = {**self._options(), "columns": self._user_columns.portable}
         options["extra_fields"] = {name: Function(value) for name, value in self._extra_fields.items()}
-        return reopened, (type(self), url.render_as_string(hide_password=False), options)
+        return reduced_store(self, url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
-        return reopened, (
-            type(self),
-            without_secrets(self._absolute_url()).render_as_string(),
-            self._options(),
-        )
+        return reduced_store(self, without_secrets(self._absolute_url()).render_as_string(), self._options())
 
     def _absolute_url(self) -> URL:
         return self._sa_url.set(database=self._path or self._sa_url.database)

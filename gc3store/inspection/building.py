@@ -41,7 +41,7 @@ from gc3store.inspection.machine.nodes import (
     STATE,
     TEXT,
     Node,
-    modern_name,
+    named_by,
 )
 from gc3store.inspection.types import arrays, frames
 from gc3store.inspection.types.containers import CONTAINERS
@@ -210,9 +210,7 @@ class Reader:
         if type(module) is not str or type(name) is not str:
             inner = self.value((module, name))
             return self._inert(node, Parts(cls=Name("", "name"), args=inner, function=True))
-        if node[2] == NAME2:
-            module, name = modern_name(module, name)
-        known = Name(module, name)
+        known = Name(*named_by(node))
         return known if len(node) == 3 else self._inert(node, Parts(cls=known, function=True))
 
     def _persistent(self, node: Node) -> Any:

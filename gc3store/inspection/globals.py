@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords, path_of
-from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, modern_name
+from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, named_by
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.types.arrays import VALUES as ARRAYS
 from gc3store.inspection.types.containers import CONTAINERS
@@ -167,7 +167,7 @@ def _key(node: Node) -> tuple[str, str]:
         found: tuple[str, str] | None = getattr(copyreg, "_inverted_registry", {}).get(node[0])
         return found if found is not None else ("", f"extension code {node[0]}")
     if type(node[0]) is str and type(node[1]) is str:
-        return modern_name(node[0], node[1]) if node[2] == NAME2 else (node[0], node[1])
+        return named_by(node)
     return "", "a name that is no text"
 
 

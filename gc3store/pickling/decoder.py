@@ -109,6 +109,7 @@ class _Reader(pickle.Unpickler):
         return self._references[position]
 
     def find_class(self, module: str, name: str) -> Any:
+        module, name = persistable.current_name(module, name)
         if module == "gc3store.persistable":
             if name == "reference":
                 return self._references.__getitem__
@@ -153,9 +154,18 @@ def decode(
         Whatever reading it, or the classes' own methods, raised.
     """
     if source.plain and finder is None:
-        if isinstance(source.stream, (bytes, memoryview)):
-            return pickle.loads(source.stream, buffers=source.buffers)
-        return pickle.load(source.file(), buffers=source.buffers)
+        in_memory = isinstance(source.stream, (bytes, memoryview))
+        start = 0 if in_memory else source.stream.tell()
+        try:
+            if in_memory:
+                return pickle.loads(source.stream, buffers=source.buffers)
+            return pickle.load(source.stream, buffers=source.buffers)
+        except (ImportError, AttributeError) as error:
+            # Pickle's own reader, which is the fastest, knows nothing of names of ours that have moved.
+            if "gc3store." not in str(error):
+                raise
+        if not in_memory:
+            source.stream.seek(start)
     reader = _Reader(source, references, finder)
     if shell is not None:
         reader.make = lambda *_: shell

@@ -25,7 +25,7 @@ from gc3store.inspection.form import raw_class
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.text import text
-from gc3store.persistable import IDENTITY, Persistable
+from gc3store.persistable import IDENTITY, Persistable, named, provide
 from gc3store.pickling import (
     STEP,
     Encoded,
@@ -38,7 +38,7 @@ from gc3store.pickling import (
 )
 from gc3store.support.text import clean
 
-__all__ = ["MissingReference", "Placeholder", "Placeholders", "faithful", "named"]
+__all__ = ["MissingReference", "Placeholder", "Placeholders", "faithful"]
 
 #: What the attributes begin with that are a placeholder's own.
 _PRIVATE = "_Placeholder__"
@@ -279,11 +279,8 @@ def _placeholder_class(module: str, name: str, *, persistable: bool) -> type:
     return _classes[key]
 
 
-def named(module: str, name: str) -> Any:
-    """Return a placeholder class; what payloads name for a moment while they are written."""
-    return _placeholder_class(module, name, persistable=False)
-
-
+provide("placeholder_class", lambda module, name: _placeholder_class(module, name, persistable=False))
+# What payloads name for a moment while they are written.
 copyreg.pickle(_Meta, lambda cls: (named, (cls.__module__, cls.__qualname__)))
 
 
@@ -373,7 +370,8 @@ class _Original:
 
 
 _originals: dict[int, _Original] = {}
-_OURS = __name__.encode()
+#: How a stream names `gc3store.persistable.named` for the first time.
+_NAMED = pickle.SHORT_BINUNICODE + b"\x05named"
 
 
 def keep_original(obj: Any, source: Source, targets: Sequence[Any]) -> None:
@@ -419,13 +417,13 @@ def faithful(obj: Any, encoded: Encoded) -> Encoded:
 
 def _names_placeholders(stream: bytes | IO[bytes]) -> bool:
     if isinstance(stream, bytes):
-        return _OURS in stream
+        return _NAMED in stream
     stream.seek(0)
     end = b""
     while piece := stream.read(STEP):
-        if _OURS in end + piece:
+        if _NAMED in end + piece:
             return True
-        end = piece[-len(_OURS) :]
+        end = piece[-len(_NAMED) :]
     return False
 
 
@@ -436,7 +434,7 @@ def _with_real_names(stream: bytes) -> bytes:
     editor = Editor(program)
     for node in program.calls:
         function, arguments = node.parts
-        if function.node.kind != "global" or function.node.value != (__name__, "named"):
+        if function.node.kind != "global" or function.node.value != (named.__module__, named.__name__):
             continue
         # The pickler has written both texts as it would for the class itself. Around them it is
         # STACK_GLOBAL in place of the function, the tuple and the call.

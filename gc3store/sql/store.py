@@ -32,8 +32,8 @@ import uuid as uuid_module
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from gc3store.engine.primitives import reopened
 from gc3store.errors import OptionError, SchemaVersionError, StoreError
+from gc3store.persistable import reduced_store
 from gc3store.sql.catalogue import SqlCatalogue
 from gc3store.sql.dialect import backend_for
 from gc3store.sql.search import SearchIndex
@@ -140,11 +140,11 @@ class SqlStore(SqlCatalogue):
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._backend.absolute_url()
         options = {**self._options(), "columns": self._user_columns.portable}
-        return reopened, (type(self), url.render_as_string(hide_password=False), options)
+        return reduced_store(self, url.render_as_string(hide_password=False), options)
 
     def _reduce_for_payload(self) -> Any:
         url = without_secrets(self._backend.absolute_url())
-        return reopened, (type(self), url.render_as_string(), self._options())
+        return reduced_store(self, url.render_as_string(), self._options())
 
     def _options(self) -> dict[str, Any]:
         return {

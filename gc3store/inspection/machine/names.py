@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gc3store.inspection.machine.nodes import CALL, DICT, NAME, NAME2, STATE, modern_name
+from gc3store.inspection.machine.nodes import CALL, DICT, NAME, NAME2, STATE, named_by
 
 __all__ = ["MAX_NAME", "callee", "name_of", "new_with_keywords", "path_of"]
 
@@ -16,12 +16,9 @@ _MAX_NESTING: Final = 8
 
 def name_of(raw: Any) -> tuple[str, ...] | None:
     """Return module and name, where `raw` is a global and nothing was done to it."""
-    if type(raw) is list and len(raw) == 3 and type(raw[0]) is str and type(raw[1]) is str:
-        if raw[2] == NAME:
-            return raw[0], raw[1]
-        if raw[2] == NAME2:
-            return modern_name(raw[0], raw[1])
-    return None
+    if type(raw) is not list or len(raw) != 3 or raw[2] not in (NAME, NAME2):
+        return None
+    return named_by(raw) if type(raw[0]) is str and type(raw[1]) is str else None
 
 
 def path_of(raw: Any) -> tuple[str, str] | None:

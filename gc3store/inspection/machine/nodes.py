@@ -8,6 +8,8 @@ from __future__ import annotations
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from typing import Any, Final, TypeAlias
 
+from gc3store.persistable import current_name
+
 # What a Node stands for: its third element.
 DICT: Final = 1  #: ``(pairs or None, None, DICT)``
 SET: Final = 2  #: an empty set, filled by ITEMS
@@ -52,3 +54,14 @@ def modern_name(module: str, name: str) -> tuple[str, str]:
     else:
         module = IMPORT_MAPPING.get(module, module)
     return module, name
+
+
+def named_by(node: Node) -> tuple[str, str]:
+    """Return module and name of today for what a node of kind `NAME` or `NAME2` names.
+
+    Both operands must be strings.
+    """
+    module, name = node[0], node[1]
+    if node[2] == NAME2:
+        module, name = modern_name(module, name)
+    return current_name(module, name)
