@@ -14,9 +14,9 @@ from typing import Any
 
 from gc3store import persistable
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
-from gc3store.sql.sqlite_file import is_sqlite_file
 from gc3store.store import Store
 from gc3store.support.files import file_url
+from gc3store.support.sqlite_file import is_sqlite_file
 
 __all__ = ["known_schemes", "make_store", "register", "schemes"]
 

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from gc3store.errors import StoreUnavailableError
-from gc3store.sql.sqlite_file import FileConnection, connect, needs_rollback
 from gc3store.sql.url import parse
 from gc3store.support.forking import no_fork_during
+from gc3store.support.sqlite_file import FileConnection, connect, needs_rollback
 
 __all__ = ["OWN", "create_gc3pie_table", "engine_for", "is_gc3pie_table", "is_sqlite"]
 

@@ -16,10 +16,10 @@ from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnav
 from gc3store.sql.dialect import Backend
 from gc3store.sql.query_cache import Answers
 from gc3store.sql.search import SearchIndex
-from gc3store.sql.sqlite_file import FileConnection, connect, needs_rollback
 from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
 from gc3store.support.calls import outside
+from gc3store.support.sqlite_file import FileConnection, connect, needs_rollback
 
 __all__ = ["SQLite", "network_filesystem"]
 
@@ -61,7 +61,7 @@ class SQLite(Backend):
     there the rollback journal is used, and a warning says so.
 
     SQLite keeps two more files beside a file with a WAL while it is open. Where it cannot,
-    see `gc3store.sql.sqlite_file`, what was read is given away only if the file was not
+    see `gc3store.support.sqlite_file`, what was read is given away only if the file was not
     changed meanwhile; if it was, it is opened and read again.
     """
 
