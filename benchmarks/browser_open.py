@@ -194,17 +194,8 @@ def open_and_scroll(front, traffic, contender, path):
     print(f"{contender.name:28} last row reached: {page.evaluate(contender.place) + 1:,}", flush=True)
 
 
-def make_index(front, path):
-    """Open once and wait for what that makes in the background, so that nothing measured has to share with it."""
-    front.run(OURS.cell.format(path=path))
-    front.locator(".window .row[data-id]").first.wait_for()
-    start = time.perf_counter()
-    front.kernel("import time; time.sleep(1); browser.store._search.wait()")
-    print(f"{OURS.name:28} index for searching made in {time.perf_counter() - start:.0f} s", flush=True)
-
-
 def search(front, contender):
-    """Measure how soon ours answers searches, without and with its index."""
+    """Measure how soon ours answers searches."""
 
     def find(text):
         return timed(
@@ -216,12 +207,9 @@ def search(front, contender):
 
     # An empty answer shows no rows, so each of these is found at least once.
     texts = ("seed 77", "T=2.270", "999983", "IsingRun.77777", "state:FAILED 99998")
-    front.kernel("candidates = browser.store._search.candidates")
-    for candidates, how in (("lambda words: None", "going through all"), ("candidates", "by the index")):
-        front.kernel(f"browser.store._search.candidates = {candidates}")
-        for text in texts:
-            show(contender, f"search {text!r}", [find(text)], f"{how}, debounce of 150 ms included")
-            front.page.wait_for_timeout(2000)  # counts and facets come after the rows
+    for text in texts:
+        show(contender, f"search {text!r}", [find(text)], "debounce of 150 ms included")
+        front.page.wait_for_timeout(2000)  # counts and facets come after the rows
 
 
 def details(front, contender):
@@ -276,8 +264,6 @@ def measure(contender, browser, folder, path):
         page = context.new_page()
         traffic = Traffic(page)
         front = Page(page, server, "lab").open("benchmark")
-        if contender is OURS:
-            make_index(front, path)
         open_and_scroll(front, traffic, contender, path)
         if contender is OURS:
             front.page.evaluate(f"() => {{ const g = {OURS.grid}; g.scrollTop = 0; }}")

@@ -145,9 +145,6 @@ class Store(ABC):
         """Return how many entries `query` asks for, its offset and limit aside."""
         raise self._unsupported("count")
 
-    def prepare_search(self) -> None:
-        """Get ready for searches, in the background; most stores are ready at any time."""
-
     def facets(self, field: str, query: Query | None = None) -> dict[Any, int]:
         """Return how many of the entries that `query` asks for have which value of `field`."""
         raise self._unsupported("facets")

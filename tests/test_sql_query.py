@@ -23,7 +23,20 @@ def store(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "COLD", "cold run", "%", "_", "\\", "hot", "LIST.7", "class:dict", "size:>20", "tag:Hot cold"],
+    [
+        "",
+        "COLD",
+        "cold run",
+        "%",
+        "_",
+        "\\",
+        "hot",
+        "LIST.7",
+        "class:dict",
+        "size:>20",
+        "tag:Hot cold",
+        "ÉTÉ",
+    ],
 )
 @pytest.mark.parametrize(
     "order", [(), (("name", False),), (("name", True),), (("size", True), ("cls", False)), (("id", False),)]

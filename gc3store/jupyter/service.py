@@ -93,7 +93,6 @@ class Service:
         self._undo: OrderedDict[int, Undo] = OrderedDict()
         self._tokens = itertools.count(1)
         self._lock = threading.Lock()
-        self._prepared = False
 
     def answer(self, request: object) -> dict[str, Any]:
         """Return the reply to a request: ``ok`` and what was asked for, or ``error``.
@@ -151,9 +150,6 @@ class Service:
         total, change_token = self.catalogue.change_token()
         plain = not query.conditions and not query.words
         count = total if plain else self.catalogue.count(query)
-        if not self._prepared:  # now that the first rows are there
-            self._prepared = True
-            self.store.prepare_search()
         return {"count": count, "total": total, "changeToken": change_token}
 
     @request("facets", lane="summaries")

@@ -20,7 +20,6 @@ from gc3store.record import FIELDS, Record, from_microseconds
 from gc3store.sql.columns import values_from
 from gc3store.sql.query_cache import Answers, packed_numbers
 from gc3store.sql.reading import SqlReading
-from gc3store.sql.search import SearchIndex
 from gc3store.sql.select import FAR, RECORD, CatalogueSelect
 from gc3store.sql.writing import REFERS
 
@@ -32,8 +31,6 @@ _WINDOW = 1000
 
 class SqlCatalogue(SqlReading):
     """A store as far as its catalogue is looked at."""
-
-    _search: SearchIndex | None
 
     # Records and what refers to what.
 
@@ -130,18 +127,8 @@ class SqlCatalogue(SqlReading):
         except _UNREADABLE as error:
             return _damaged(id_, error)
 
-    def prepare_search(self) -> None:
-        """Bring the index for searching up to date, in the background, if the store is large enough for one."""
-        if self._search is not None and self.uuid is not None:
-            self._search.prepare()
-
     def _select(self, query: Query | None) -> CatalogueSelect:
-        query = query or Query()
-        among = None
-        # What this thread is in the middle of writing, the index does not know.
-        if query.words and self._search is not None and not self._session().kind:
-            among = self._search.candidates(query.words)
-        return CatalogueSelect(self._statements.schema, self._backend, query, among)
+        return CatalogueSelect(self._statements.schema, self._backend, query or Query())
 
     def _answers(self) -> Answers | None:
         """Return what is known of the database as it is now; `None` where that cannot be told."""

@@ -24,7 +24,6 @@ from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
     from gc3store.sql.query_cache import Answers
-    from gc3store.sql.search import SearchIndex
     from gc3store.sql.statements import Sparse, Statements
 
 __all__ = ["Backend", "backend_for"]
@@ -210,10 +209,6 @@ class Backend(ABC):
     def has_word(self, column: Any, word: str) -> Any:
         """Return the condition that `word` occurs in `column`, in upper or lower case."""
         return self.contains(sa.func.lower(column), sa.func.lower(sa.literal(word)))
-
-    def search_index(self, table: str) -> SearchIndex | None:
-        """Return what speeds up searching for words in the catalogue, if there is such a thing."""
-        return None
 
     def answers(self, connection: Any) -> Answers | None:
         """Return what is known of the database as it is now; `None` where a change would not be noticed."""

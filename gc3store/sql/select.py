@@ -33,12 +33,12 @@ class CatalogueSelect:
 
     Parameters
     ----------
-    among : list of int, optional
-        The numbers of all entries that can be meant, where that is known.
+    numbers : list of int, optional
+        The numbers of the entries, where only those are meant.
     """
 
     def __init__(
-        self, schema: Schema, backend: Backend, query: Query, among: list[int] | None = None
+        self, schema: Schema, backend: Backend, query: Query, numbers: list[int] | None = None
     ) -> None:
         self._record = schema.record
         self._user = UserColumnSelect(schema.value, schema.record)
@@ -47,9 +47,9 @@ class CatalogueSelect:
         self._query = query
         self._where = [self._condition(c) for c in query.conditions] + [self._word(w) for w in query.words]
         self._values: dict[str, Any] = {}
-        if among is not None:
-            self._where.append(backend.listed(schema.record.c.number, "among"))
-            self._values["among"] = backend.numbers(among)
+        if numbers is not None:
+            self._where.append(backend.listed(schema.record.c.number, "numbers"))
+            self._values["numbers"] = backend.numbers(numbers)
 
     def rows(self, names: Sequence[str] = RECORD) -> Statement:
         """Return the statement for the fields `names` of the entries."""

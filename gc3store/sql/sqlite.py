@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
 from gc3store.sql.dialect import Backend
 from gc3store.sql.query_cache import Answers
-from gc3store.sql.search import SearchIndex
 from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
 from gc3store.support.calls import outside
@@ -194,10 +193,6 @@ class SQLite(Backend):
             connection.answers = Answers(version)
         found: Answers = connection.answers
         return found
-
-    def search_index(self, table: str) -> SearchIndex:
-        """Return an index of the words in the catalogue."""
-        return SearchIndex(self, table)
 
     def listed(self, column: Any, name: str) -> Any:
         """Return the condition, for a list as JSON."""

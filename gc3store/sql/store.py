@@ -36,7 +36,6 @@ from gc3store.errors import OptionError, SchemaVersionError, StoreError
 from gc3store.persistable import reduced_store
 from gc3store.sql.catalogue import SqlCatalogue
 from gc3store.sql.dialect import backend_for
-from gc3store.sql.search import SearchIndex
 from gc3store.sql.statements import VERSION, Statements, check_table_name
 from gc3store.sql.url import parse, without_secrets
 
@@ -109,33 +108,8 @@ class SqlStore(SqlCatalogue):
             self._backend.where, durable=durable, read_only=read_only, trust=trust, columns=columns
         )
         self._statements = Statements.of(self._table, self._backend)
-        self._search = self._search_index()
         self._uuid: str | None = None
         self._load_meta()
-
-    def _search_index(self) -> SearchIndex | None:
-        return self._backend.search_index(self._backend.dialect.identifier_preparer.quote(self._table))
-
-    def close(self) -> None:
-        """Close all connections; a closed store cannot be used any more."""
-        if self._search is not None:
-            self._search.close()
-        super().close()
-
-    def _is_at_work(self) -> bool:
-        if self._search is not None:
-            self._search.interrupt()
-        return super()._is_at_work()
-
-    def _rest(self) -> None:
-        super()._rest()
-        if self._search is not None:
-            self._search.rest()
-
-    def _forked(self) -> None:
-        super()._forked()
-        self._inherited.append(self._search)
-        self._search = self._search_index()
 
     def __reduce__(self) -> tuple[Any, ...]:
         url = self._backend.absolute_url()

@@ -34,7 +34,7 @@ class Forkable(Protocol):
     _lock: Any
 
     def _is_at_work(self) -> bool:
-        """Whether another thread is within a call that must end first; what can be cut short is."""
+        """Whether another thread is within a call that must end first."""
 
     def _rest(self) -> None:
         """Close what nobody uses; called before a fork, when no other thread is at work."""
@@ -109,9 +109,9 @@ def _before() -> None:
 
 
 def _others_at_work(stores: list[Any]) -> bool:
-    # All are asked: each cuts short what it can.
-    busy = [store for store in stores if store._is_at_work()]
-    return bool(busy) or any(thread != get_ident() for thread in list(_inside))
+    return any(store._is_at_work() for store in stores) or any(
+        thread != get_ident() for thread in list(_inside)
+    )
 
 
 def _after_in_parent() -> None:
