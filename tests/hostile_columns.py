@@ -215,3 +215,10 @@ def columns():
         dictionary=arrow(byte, 1, [b"\0"]),
     )
     yield "a dictionary at half a place", START + restored(halves) + b"."
+
+
+def calm_values():
+    """Yield streams that are harmless, with which the libraries of arrays are imported."""
+    yield START + array() + b"."
+    yield START + restored(arrow(alias("int8"), 1, [b"\0"])) + b"."
+    yield START + b"cpandas\nPeriod\n(Ncpandas._libs.tslibs.offsets\nDay\nK\x01\x85RK\x01tR."

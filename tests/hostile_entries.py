@@ -208,6 +208,7 @@ def main(folder, step):
     import resource
     import warnings
 
+    import pandas as pd
     from tqdm.auto import tqdm
 
     import gc3store
@@ -220,6 +221,7 @@ def main(folder, step):
     calm = folder / "calm"
     with gc3store.make_store(calm) as store:
         store.save({"a": [1, 2.5, b"x"], "s": {1}})
+        store.save(pd.DataFrame({"s": ["a", None], "p": pd.period_range("2026", periods=2, freq="D")}))
         store.save({"x": 1})
     look(guard, str(calm), folder)
     look(guard, f"{Path(__file__).parent}/data/gc3pie/fs", folder)

@@ -14,7 +14,7 @@ import pickletools
 import struct
 import sys
 
-from hostile_columns import columns
+from hostile_columns import calm_values, columns
 from hostile_sharing import shared
 
 
@@ -454,6 +454,8 @@ def main(group, first=0, step=1):
     TEMPLATES = Templates()
     PATHS = [parse(path).steps for path in ("a", "execution.state", "[0]", '["a"][0].x')]
     _inspect("", pickle.dumps([1]))
+    for value in calm_values():
+        _inspect("", value)
     megabyte = 1 << 20
     resource.setrlimit(resource.RLIMIT_AS, (3000 * megabyte, 3000 * megabyte))
     events = []

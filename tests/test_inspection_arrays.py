@@ -1,4 +1,4 @@
-"""Arrays and frames by inspection have the values that loading gives, decoded without NumPy and pandas."""
+"""Arrays and frames by inspection have the values that loading gives, and type and size without NumPy."""
 
 import math
 import pickle
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gc3store.errors import InspectionError
 from gc3store.inspection import Array, Frame, Inert, html, read, same, text
 
 ARRAYS = {
@@ -144,15 +145,43 @@ def test_series():
     assert read(pickle.dumps(pd.Timedelta("90s"))) == pd.Timedelta("90s")
 
 
-def test_neither_numpy_nor_pandas_is_imported(tmp_path):
-    (tmp_path / "frame").write_bytes(pickle.dumps(next(frames())))
+def test_type_and_shape_without_numpy(tmp_path):
+    (tmp_path / "arrays").write_bytes(
+        pickle.dumps([ARRAYS["matrix"], ARRAYS["nested records"], ARRAYS["single"], ARRAYS["objects"]])
+    )
     program = (
         "import sys; sys.modules['numpy'] = sys.modules['pandas'] = None\n"
-        "from gc3store.inspection import read\n"
-        f"print(read(open({str(tmp_path / 'frame')!r}, 'rb'))['n'].tolist())"
+        "from gc3store.errors import InspectionError\n"
+        "from gc3store.inspection import html, read, same, text\n"
+        "shown, again = (read(open(sys.argv[1], 'rb')) for _ in range(2))\n"
+        "print(text(shown), same(shown, again), 'float64' in html(shown), 'float64' in html(shown[0]))\n"
+        "for array in shown:\n"
+        "    try:\n"
+        "        print(array.tolist())\n"
+        "    except InspectionError as error:\n"
+        "        print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "[1, 2, 3]\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "arrays"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown, *errors, objects = done.stdout.splitlines()
+    assert "array 2 \N{MULTIPLICATION SIGN} 3 \N{MULTIPLICATION SIGN} 4 float64" in shown
+    assert "b: (int16, (2,))" in shown
+    assert shown.endswith("True True True")
+    assert errors == ["These values cannot be shown without numpy, which is not installed."] * 3
+    assert objects == "[1, None, 'x', [1]]"
+
+
+def test_texts_that_are_no_texts():
+    stream = pickle.dumps(np.array(["a", "b"]), 5)
+    shown = read(stream.replace(b"b\0\0\0", b"\xff\xff\xff\x7f"))
+    assert shown.shape == (2,)
+    assert shown[0] == "a"
+    with pytest.raises(InspectionError, match="decode"):
+        shown.tolist()
+    assert "'a'" in text(shown)
+    assert "U1" in html(shown)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gc3store.errors import InspectionError
 from gc3store.inspection import Column, Frame, Index, differences, html, read, same, text
-from gc3store.inspection.types.periods import period_text
 
 try:
     import pyarrow as pa
@@ -163,7 +163,14 @@ def test_arrow_that_is_not_understood_is_a_placeholder():
     stream = pickle.dumps(pa.array(["abcd", "efgh"]), 5).replace(
         b"\x04\0\0\0\x08\0\0\0", b"\x04\0\0\0\x7f\0\0\0"
     )
-    assert list(read(stream)) == ["abcd", None]
+    shown = read(stream)
+    with pytest.raises(InspectionError, match="damaged"):
+        list(shown)
+    assert (len(shown), shown.dtype) == (2, "string[pyarrow]")
+    assert "string" in text(shown)
+    assert "string" in html(shown)
+    assert differences([shown], [read(stream)]) == []
+    assert [d.path for d in differences([shown], [read(stream.replace(b"abcd", b"abce"))])] == ["[0]"]
 
 
 INDEXES = {
@@ -254,30 +261,109 @@ def test_periods_are_written_as_pandas_does(freq):
         "2200-02-28",
     ):
         period = pd.Period(moment, freq)
-        assert period_text(period.ordinal, freq) == str(period)
+        assert read(pickle.dumps(period)) == str(period)
+        assert list(read(pickle.dumps(pd.PeriodIndex([period, None])))) == [str(period), None]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # pandas will not know them
+def test_business_days_are_written_as_pandas_does():
+    for day in ("1969-12-29", "1970-01-01", "1970-01-02", "1970-01-05", "2026-05-06"):
+        period = pd.Period(day, "B")
         assert read(pickle.dumps(period)) == str(period)
 
 
-def test_business_days_are_written_as_pandas_does():
-    with pytest.warns(FutureWarning):
-        periods = [
-            pd.Period(day, "B")
-            for day in ("1969-12-29", "1970-01-01", "1970-01-02", "1970-01-05", "2026-05-06")
-        ]
-    for period in periods:
-        assert period_text(period.ordinal, "B") == str(period)
+WITHOUT = """
+import sys
+for name in sys.argv[2].split(","):
+    sys.modules[name] = None
+from gc3store.errors import InspectionError
+from gc3store.inspection import differences, html, read, same, text
+stream = open(sys.argv[1], "rb").read()
+shown, again = read(stream), read(stream)
+assert same(shown, again)
+assert len(html(shown)) < 10_000
+print(text(shown), shown.shape, [label for label, _ in shown.dtypes])
+for column in (shown.column(i) for i in range(shown.shape[1])):
+    try:
+        print(column.dtype, len(column), column[4])
+    except InspectionError as error:
+        print(column.dtype, len(column), error)
+"""
 
 
-def test_neither_pandas_nor_pyarrow_is_imported(tmp_path):
-    frame = pd.DataFrame(
-        {"s": LONG, "c": pd.Categorical(LONG), "p": pd.period_range("2026", periods=2000, freq="D")}
-    )
+@pytest.mark.parametrize("gone", ["numpy,pandas,pyarrow", "pyarrow"])
+def test_types_and_sizes_without_the_libraries(tmp_path, gone):
+    labels = pd.Index(["s", "n"], dtype=object)
+    arrow = pd.array(list(range(2000)), dtype="int64[pyarrow]") if pa else list(range(2000))
+    frame = pd.DataFrame({"s": arrow, "n": range(2000)})
+    frame.columns = labels
     (tmp_path / "frame").write_bytes(pickle.dumps(frame))
-    program = (
-        "import sys; sys.modules.update(dict.fromkeys(['numpy', 'pandas', 'pyarrow']))\n"
-        "from gc3store.inspection import read\n"
-        f"shown = read(open({str(tmp_path / 'frame')!r}, 'rb'))\n"
-        "print(shown['s'][4], shown['c'][4], shown['p'][1])"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, tmp_path / "frame", gone], capture_output=True, text=True, check=False
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == f"{LONG[4]} {LONG[4]} 2026-01-02\n"
+    assert done.returncode == 0, done.stderr
+    shown, *columns = sorted(done.stdout.splitlines())
+    assert "DataFrame 2,000" in shown
+    assert "(2000, 2)" in shown
+    assert sorted(line.split()[1] for line in columns) == ["2000", "2000"]
+    assert "['s', 'n']" in shown
+    if gone == "pyarrow":
+        assert "int64 2000 4" in columns
+    else:
+        assert all("without numpy" in line or "without pyarrow" in line for line in columns)
+    if pa:
+        assert any(line.startswith("int64[pyarrow] 2000 These values") for line in columns)
+
+
+def test_what_differs_without_the_libraries(tmp_path):
+    for name, last in (("a", 3), ("b", 4)):
+        (tmp_path / name).write_bytes(pickle.dumps({"x": np.array([1, 2, last]), "y": np.arange(3)}))
+    program = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "from gc3store.inspection import differences, read\n"
+        "print([d.path for d in differences(*(read(open(f, 'rb')) for f in sys.argv[1:]))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a", tmp_path / "b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['x']\n"
+
+
+LOOK = """
+import sys
+from gc3store.inspection import html, read, same, text
+known = set(sys.modules)
+shown = read(open(sys.argv[1], "rb"))
+print(*sorted(set(sys.modules) - known))
+text(shown), html(shown), same(shown, read(open(sys.argv[1], "rb")))
+new = {name.partition(".")[0] for name in set(sys.modules) - known}
+print(*sorted(new & {"trap", "tzdata", "antigravity", "this", "numpy"}))
+"""
+
+
+def test_nothing_is_imported_that_the_payload_chooses(tmp_path):
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
+    zoned = DAYS.tz_localize("Africa/Abidjan")
+    frame = pd.DataFrame({"t": zoned, "n": np.arange(4), "s": ["a", "b", None, "d"]}, index=zoned)
+    values = [frame, pd.period_range("2026", periods=4, freq="D"), np.arange(3)]
+    if pa:
+        kind = pd.ArrowDtype(pa.timestamp("ns", "Africa/Abidjan"))
+        values.append(pd.DataFrame({"z": pd.array(list(zoned), dtype=kind)}))
+    # A class of its own for an array, and a zone and a type that are modules.
+    stream = pickle.dumps(values, 2).replace(b"Africa/Abidjan", b"tzdata/../trap")
+    stream = stream.replace(b"cnumpy\nndarray\n", b"ctrap\nndarray\n")
+    (tmp_path / "values").write_bytes(stream)
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, tmp_path / "values"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    read_only, shown = done.stdout.split("\n")[:2]
+    assert not {"numpy", "pandas", "pyarrow"} & set(read_only.split())
+    assert shown == "numpy"

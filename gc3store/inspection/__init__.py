@@ -17,9 +17,8 @@ from gc3store.inspection.html import html
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.summary import Summary, summary
 from gc3store.inspection.text import text
-from gc3store.inspection.types.arrays import Array
 from gc3store.inspection.types.columns import Column, Frame, Index
-from gc3store.inspection.types.dtypes import DType
+from gc3store.inspection.types.numpy import Array, DType
 from gc3store.inspection.values import Inert, Name, Pairs, Parts, Reference, class_path, parts
 
 __all__ = [

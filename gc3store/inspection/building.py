@@ -43,7 +43,7 @@ from gc3store.inspection.machine.nodes import (
     Node,
     named_by,
 )
-from gc3store.inspection.types import arrays, frames
+from gc3store.inspection.types import numpy, pandas
 from gc3store.inspection.types.containers import CONTAINERS
 from gc3store.inspection.types.standard import MAX_BITS, REFUSALS, VALUES, Builder, items_of
 from gc3store.inspection.values import (
@@ -417,7 +417,7 @@ class Reader:
             self._making.discard(id(node))
 
 
-_BUILDERS: Final[dict[str, Builder]] = {**VALUES, **CONTAINERS, **arrays.VALUES, **frames.VALUES}
+_BUILDERS: Final[dict[str, Builder]] = {**VALUES, **CONTAINERS, **numpy.VALUES, **pandas.VALUES}
 
 
 def _text(data: memoryview) -> str:

@@ -15,10 +15,11 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from gc3store.errors import InspectionError
+from gc3store.inspection.libraries import NotShownError
 from gc3store.inspection.matching import EXTRA, MISSING, Keys, equal, kind_of
 from gc3store.inspection.text import text
-from gc3store.inspection.types.arrays import Array
 from gc3store.inspection.types.columns import Column, stored
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.values import Inert, Pairs, attributes, class_path, parts
 
 __all__ = ["Difference", "differences", "same"]
@@ -114,10 +115,14 @@ class _Walk:
     def differences(self, left: Any, right: Any) -> Iterator[Difference]:
         """Yield the places where two values differ."""
         root: list[_Step] = [(".", "", left, right)]
-        stack: list[tuple[_Place | None, Iterator[_Step]]] = [(None, iter(root))]
+        stack: list[tuple[_Place | None, Iterator[_Step], Any, Any]] = [(None, iter(root), left, right)]
         while stack:
-            around, steps = stack[-1]
-            step = next(steps, None)
+            around, steps, *whole = stack[-1]
+            try:
+                step = next(steps, None)
+            except NotShownError:
+                yield Difference(_path(around), *whole)
+                step = None
             if step is None:
                 stack.pop()
                 continue
@@ -139,7 +144,7 @@ class _Walk:
             ):
                 yield Difference(_path(place), a, b)
             else:
-                stack.append((place, self._children(kind, a, b)))
+                stack.append((place, self._children(kind, a, b), a, b))
 
     def _equal(self, a: Any, b: Any) -> bool:
         large = (isinstance(a, _BUFFERS) and len(a) > 1000) or (
@@ -161,7 +166,7 @@ class _Walk:
                 for i in range(a.shape[1]):
                     yield "[", a.columns[i], a.values[i], b.values[i]
         elif kind == "array":
-            if not self._same_bytes(a, b):
+            if not self._same_source(a.source, b.source):
                 self._pay(a.size * a.dtype.weight + a.nbytes // _LONG, a, b)
                 yield from _elements(a, b)
         elif kind == "column":
@@ -204,13 +209,6 @@ class _Walk:
             sort = "." if isinstance(key, str) and key.isidentifier() else "["
             yield (sort, key, MISSING, value) if found is EXTRA else (sort, key, value, found)
 
-    def _same_bytes(self, a: Array, b: Array) -> bool:
-        """Whether two arrays certainly have the same elements."""
-        if not a.size:
-            return True
-        left, right = a.layout, b.layout
-        return left[1:] == right[1:] and isinstance(left[0], memoryview) and self._equal(left[0], right[0])
-
     def _same_source(self, left: tuple[Any, ...], right: tuple[Any, ...], depth: int = 0) -> bool:
         """Whether what two columns are worked out from is certainly the same."""
         if len(left) != len(right) or depth > 20:
@@ -220,9 +218,7 @@ class _Walk:
                 continue
             key = (id(a), id(b))
             if key not in self._verdicts:
-                if isinstance(a, Array) and isinstance(b, Array):
-                    verdict = _alike(a, b) and self._same_bytes(a, b)
-                elif isinstance(a, Column) and isinstance(b, Column):
+                if isinstance(a, (Array, Column)) and type(a) is type(b):
                     verdict = _alike(a, b) and self._same_source(a.source, b.source, depth + 1)
                 elif isinstance(a, tuple) and isinstance(b, tuple):
                     verdict = self._same_source(a, b, depth + 1)

@@ -19,7 +19,7 @@ from gc3store.inspection.machine.nodes import (
     STATE,
     Node,
 )
-from gc3store.inspection.types import arrays, frames
+from gc3store.inspection.types import numpy, pandas
 from gc3store.inspection.types.containers import CONTAINERS
 from gc3store.inspection.types.standard import VALUES
 from gc3store.paths import MISSING
@@ -136,7 +136,7 @@ def _is_instance(raw: Node) -> bool:
     return bool(name) and not any(name in values for values in _CONVERTED)
 
 
-_CONVERTED: Final = (VALUES, CONTAINERS, arrays.VALUES, frames.VALUES)
+_CONVERTED: Final = (VALUES, CONTAINERS, numpy.VALUES, pandas.VALUES)
 
 
 def _is_state(chunk: Any) -> bool:
@@ -157,7 +157,7 @@ def raw_class(raw: Any) -> str:
         name = callee(first)
         if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
             return _named(raw[1][0])
-        if name in arrays.VALUES:
+        if name in numpy.VALUES:
             return _array_class(name, raw[1])
         keyed = new_with_keywords(raw) if name == "" else None
         return _named(keyed[0]) if keyed is not None else _named(first)

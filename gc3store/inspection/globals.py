@@ -20,9 +20,9 @@ from typing import Any, Final
 from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords, path_of
 from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, named_by
 from gc3store.inspection.machine.stream import run, transcribe
-from gc3store.inspection.types.arrays import VALUES as ARRAYS
 from gc3store.inspection.types.containers import CONTAINERS
-from gc3store.inspection.types.frames import VALUES as FRAMES
+from gc3store.inspection.types.numpy import VALUES as ARRAYS
+from gc3store.inspection.types.pandas import VALUES as FRAMES
 from gc3store.inspection.types.standard import VALUES
 from gc3store.support.renaming import renamed
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from html import escape
@@ -21,9 +22,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from gc3store.inspection.jobs import Job, is_job, span
+from gc3store.inspection.libraries import NotShownError
 from gc3store.inspection.text import brackets, entries, leaf, text
-from gc3store.inspection.types.arrays import Array
 from gc3store.inspection.types.columns import Column, Frame
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.values import Inert, Name, Reference, class_path, defined, parts, state_parts
 from gc3store.support.text import clean
 
@@ -191,7 +193,7 @@ def _described(value: Any) -> tuple[tuple[str, str], str]:
         return _inert(value)
     if isinstance(value, Array):
         if not value.shape:
-            return (clean(str(value.dtype)), "array without dimensions"), _cell(value[()])
+            return (clean(str(value.dtype)), "array without dimensions"), _values(value)
         return (_short(str(value.dtype)) + f" {_shape(value)}", clean(value.cls)), _values(value)
     if isinstance(value, Column):
         return (f"{_short(value.dtype)} {len(value):,}", clean(value.dtype)), _values(value)
@@ -238,7 +240,9 @@ def _shape(array: Array) -> str:
 
 def _values(value: Array | Column) -> str:
     found = value.flat() if isinstance(value, Array) else iter(value)
-    shown = [_cell(v) for v in islice(found, 12)]
+    shown: list[str] = []
+    with suppress(NotShownError):
+        shown += (_cell(v) for v in islice(found, 12))
     size = value.size if isinstance(value, Array) else len(value)
     return " ".join(shown) + (f" {_ELLIPSIS}" if size > len(shown) else "")
 
@@ -273,7 +277,7 @@ def _head(value: Any) -> str:
         module, _, name = clean(value.cls).rpartition(".")
         facts = [_shape(value), clean(str(value.dtype)), _bytes(value.nbytes)]
         if not value.shape:
-            facts.append(_cell(value[()]))
+            facts.append(_values(value))
     elif isinstance(value, Column):
         name, module = "Series" if value.index is not None else type(value).__name__, "pandas"
         label = f"name {text(value.name, limit=60)}" if value.name is not None else ""
@@ -325,12 +329,13 @@ def _bytes(count: int) -> str:
 def _block(value: Any) -> str:
     if isinstance(value, str):
         return _long_text(value) if len(value) > _PREVIEW // 2 or "\n" in value else ""
-    if isinstance(value, Frame):
-        return _frame(value)
-    if isinstance(value, Column):
-        return _series(value) if len(value) else ""
-    if isinstance(value, Array) and value.shape and value.size:
-        return _array(value)
+    with suppress(NotShownError):
+        if isinstance(value, Frame):
+            return _frame(value)
+        if isinstance(value, Column):
+            return _series(value) if len(value) else ""
+        if isinstance(value, Array) and value.shape and value.size:
+            return _array(value)
     return ""
 
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from gc3store.inspection.text import text
-from gc3store.inspection.types.arrays import Array
 from gc3store.inspection.types.columns import Column, Frame
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.values import Inert, Name, Pairs, Reference, class_path, parts
 
 __all__ = ["EXTRA", "MISSING", "Keys", "equal", "kind_of"]

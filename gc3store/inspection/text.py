@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Final
 
-from gc3store.inspection.types.arrays import Array
+from gc3store.inspection.libraries import NotShownError
 from gc3store.inspection.types.columns import Column, Frame, Index
-from gc3store.inspection.types.dtypes import DType
+from gc3store.inspection.types.numpy import Array, DType
 from gc3store.inspection.values import (
     Dict,
     Inert,
@@ -222,7 +223,12 @@ def entries(value: Any) -> Iterator[tuple[Any, Any, bool]]:
         yield from (
             (str(column.name), column, False) for column in (value.column(i) for i in range(value.shape[1]))
         )
-    elif isinstance(value, Array):
-        yield from (("", child, False) for child in islice(value.flat(), 1000))
+    elif isinstance(value, (Array, Column)):
+        with suppress(NotShownError):
+            yield from (("", child, False) for child in islice(_values(value), 1000))
     else:
         yield from (("", child, False) for child in value)
+
+
+def _values(value: Array | Column) -> Iterator[Any]:
+    return value.flat() if isinstance(value, Array) else iter(value)

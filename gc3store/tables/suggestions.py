@@ -15,7 +15,7 @@ from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, DICT, LIST, NEW, PERSISTENT, Node
 from gc3store.inspection.machine.templates import LargePartError
 from gc3store.inspection.text import text
-from gc3store.inspection.types.arrays import VALUES as ARRAYS
+from gc3store.inspection.types.numpy import VALUES as ARRAYS
 from gc3store.inspection.types.standard import VALUES
 from gc3store.inspection.values import class_path
 from gc3store.paths import MISSING, Path, parse

@@ -1,28 +1,26 @@
-"""Arrays of Apache Arrow, read from their buffers without pyarrow.
+"""Arrays of Apache Arrow.
 
-pandas keeps texts, and whatever ``dtype="...[pyarrow]"`` asks for, in such arrays. pyarrow
-writes one as ``_restore_array`` of its type, length, offset and buffers, which are laid out
-as the columnar format says (https://arrow.apache.org/docs/format/Columnar.html): a bit for
-each value that is there, then the values; or where each begins, then all of them.
+pandas keeps strings, and whatever ``dtype="...[pyarrow]"`` asks for, in such arrays. pyarrow
+writes one as ``_restore_array`` of its type, length, offset and buffers. What is said of it is checked here;
+pyarrow makes an array of the buffers, and checks it to the last value, when the first value is asked for. Times
+are read as the numbers that they are stored as: pyarrow would import the time zone that the payload names.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import sys
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, time, timedelta
-from decimal import Decimal
-from itertools import pairwise
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, Node
-from gc3store.inspection.types.arrays import buffer_of
 from gc3store.inspection.types.columns import Column
-from gc3store.inspection.types.dtypes import DType, aware
+from gc3store.inspection.types.numpy import aware, buffer_of, moment
 from gc3store.inspection.types.standard import NotPlainError, list_of
 
 if TYPE_CHECKING:
@@ -30,139 +28,184 @@ if TYPE_CHECKING:
 
 __all__ = ["VALUES", "arrow_of"]
 
-_EMPTY: Final = memoryview(b"")
-_NUMBERS: Final = {
-    "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I",
-    "uint64": "Q", "halffloat": "e", "float": "f", "double": "d",
-}  # fmt: skip
-_TEXTS: Final = {"string": "i", "large_string": "q", "binary": "i", "large_binary": "q"}
+_PLAIN: Final = frozenset(
+    "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float double string large_string "  # noqa: SIM905
+    "binary large_binary".split()
+)
 _EPOCH: Final = date(1970, 1, 1)
 _TICKS: Final = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
-#: How many arrays within arrays there may be.
+#: So many arrays may be within an array, and so deep in each other.
 _MAX_WEIGHT: Final = 1000
+_MAX_DEPTH: Final = 16
 
 
-class _Array:
-    """The parts of an array: length and offset, buffers, arrays within, and how to get a value."""
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """A type of values: its name, how pyarrow is told of what is stored, and what a stored value means."""
 
-    __slots__ = ("buffers", "children", "dictionary", "length", "offset", "type", "weight")
-
-    def __init__(self, data: Any, reader: Reader) -> None:
-        if type(data) is not tuple or len(data) != 7:
-            raise NotPlainError
-        raw, length, _, offset, buffers, children, dictionary = data
-        if any(type(n) is not int or not 0 <= n < 1 << 60 for n in (length, offset)):
-            raise NotPlainError
-        self.type = raw
-        self.length, self.offset = length, offset
-        self.buffers = [_view(buffer, reader) for buffer in list_of(buffers, reader.budget)]
-        inner = list_of(children, reader.budget)
-        for child in inner:  # the same child twice would be a value that is larger than the stream
-            reader.budget.touch(child, 1 << 16)
-        self.children = [reader.once(_read, child) for child in inner]
-        self.dictionary = None if dictionary is None else reader.once(_read, dictionary)
-        self.weight = 1 + sum(child[1] for child in self.children)
-        if self.weight > _MAX_WEIGHT:
-            raise NotPlainError
-
-    def buffer(self, number: int, bits: int) -> memoryview:
-        """Return a buffer that has so many bits for each value."""
-        view = self.buffers[number] if number < len(self.buffers) else _EMPTY
-        if len(view) * 8 < (self.length + self.offset) * bits:
-            raise NotPlainError
-        return view
+    name: str
+    make: Callable[[Any], Any]
+    plain: Callable[[Any], Any] = lambda value: value
+    #: Whether a value takes any bytes: of those that do not, a list could have any number.
+    takes_bytes: bool = True
 
 
-def _view(raw: Any, reader: Reader) -> memoryview:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An array: type, length and offset, buffers, arrays within, and the values that its codes stand for."""
+
+    type: _Type
+    length: int
+    offset: int
+    buffers: list[memoryview | None]
+    children: list[_Parts]
+    dictionary: Column | None
+
+    @property
+    def source(self) -> tuple[Any, ...]:
+        """All that its values are made from."""
+        inner = [part for child in self.children for part in child.source]
+        return (self.length, self.offset, *(b or b"" for b in self.buffers), *inner)
+
+    @property
+    def weight(self) -> int:
+        """How many arrays it is made of."""
+        return 1 + sum(child.weight for child in self.children)
+
+    @property
+    def depth(self) -> int:
+        """How deep they are in each other."""
+        return 1 + max((child.depth for child in self.children), default=0)
+
+    def make(self, pa: Any) -> Any:
+        """Return pyarrow's array, not yet checked."""
+        buffers = [None if buffer is None else pa.py_buffer(buffer) for buffer in self.buffers]
+        children = [child.make(pa) for child in self.children]
+        return pa.Array.from_buffers(
+            self.type.make(pa), self.length, buffers, offset=self.offset, children=children
+        )
+
+    def column(self) -> Column:
+        """Return its values."""
+
+        @cache
+        def values() -> Any:
+            pa = library("pyarrow")
+            try:
+                made = self.make(pa)
+                made.validate(full=True)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError, MemoryError) as error:
+                raise NotShownError(f"The stored array of Arrow is damaged: {error}.") from error
+            return made
+
+        def get(i: int) -> Any:
+            try:
+                value = values()[i].as_py()
+                return None if value is None else self.type.plain(value)
+            except (ArithmeticError, ValueError) as error:
+                raise NotShownError(f"A value of an array of Arrow cannot be shown: {error}.") from error
+
+        if self.dictionary is None:
+            return Column(self.length, get, f"{self.type.name}[pyarrow]", self.source)
+        name = (
+            f"dictionary<values={self.dictionary.dtype.removesuffix('[pyarrow]')}, indices={self.type.name}>"
+        )
+        codes = self.dictionary.at(lambda i: -1 if (code := get(i)) is None else code)
+        return Column(self.length, codes, f"{name}[pyarrow]", (*self.source, self.dictionary))
+
+
+def _parts(data: Any, reader: Reader) -> _Parts:
+    if type(data) is not tuple or len(data) != 7:
+        raise NotPlainError
+    raw, length, _, offset, held, within, dictionary = data
+    if any(type(n) is not int or not 0 <= n < 1 << 60 for n in (length, offset)):
+        raise NotPlainError
+    buffers = [_buffer(buffer, reader) for buffer in list_of(held, reader.budget)]
+    children = []
+    for child in list_of(within, reader.budget):
+        made = reader.once(_parts, child)
+        # The same child twice would be a value that is larger than the stream; and each time it is checked.
+        size = sum(len(part) for part in made.source if isinstance(part, memoryview))
+        reader.budget.touch(child, (1 << 16) + 16 * size)
+        children.append(made)
+    values = None if dictionary is None else reader.once(_parts, dictionary).column()
+    parts = _Parts(_type(raw, children, values, reader), length, offset, buffers, children, values)
+    if any(child.dictionary is not None for child in children):
+        raise NotPlainError  # each place that refers to a value would be as large as it
+    if parts.weight > _MAX_WEIGHT or parts.depth > _MAX_DEPTH:
+        raise NotPlainError
+    return parts
+
+
+def _buffer(raw: Any, reader: Reader) -> memoryview | None:
     if raw is None:
-        return _EMPTY
-    if type(raw) is list and raw[2] == CALL and len(raw) == 3 and callee(raw[0]) == "pyarrow.lib.py_buffer":
-        args = raw[1]
-        if type(args) is tuple and len(args) == 1:
-            return buffer_of(args[0], reader)
-    raise NotPlainError
+        return None
+    if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or callee(raw[0]) != "pyarrow.lib.py_buffer":
+        raise NotPlainError
+    args = raw[1]
+    if type(args) is not tuple or len(args) != 1:
+        raise NotPlainError
+    view = buffer_of(args[0], reader)
+    reader.budget.touch(view, 16 * len(view))
+    return view
 
 
-def _read(data: Any, reader: Reader) -> tuple[Column, int]:
-    array = _Array(data, reader)
-    name, get, source = _values(array, reader)
-    if not (array.buffers and len(array.buffers[0])) or name == "null":
-        valid, column = _EMPTY, get
-    else:
-        valid, offset = array.buffer(0, 1), array.offset
-
-        def column(i: int) -> Any:
-            at = i + offset
-            return get(i) if valid[at >> 3] >> (at & 7) & 1 else None
-
-    parts = (array.offset, valid, *source)
-    return Column(array.length, column, f"{name}[pyarrow]", parts), array.weight
-
-
-_Values = tuple[str, Callable[[int], Any], tuple[Any, ...]]
-
-
-def _values(array: _Array, reader: Reader) -> _Values:
-    """Return the name of an array's type, what gets a value that is there, and what from."""
-    raw = array.type
+def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reader) -> _Type:
     if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or type(raw[1]) is not tuple:
         raise NotPlainError
-    maker, args = callee(raw[0]), raw[1]
-    if maker == "pyarrow.lib.type_for_alias" and len(args) == 1 and type(args[0]) is str:
-        return _simple(array, args[0], reader)
-    if maker == "pyarrow.lib.timestamp" and len(args) == 2 and args[0] in _TICKS:
-        return _moments(array, args[0], args[1])
-    if maker == "pyarrow.lib.decimal128" and len(args) == 2 and type(args[1]) is int and abs(args[1]) < 100:
-        return _decimals(array, args)
-    if maker == "pyarrow.lib.dictionary" and array.dictionary is not None and len(args) == 3:
-        return _dictionary(array, args[0], reader)
-    if maker in ("pyarrow.lib.list_", "pyarrow.lib.large_list") and len(array.children) == 1:
-        return _lists(array, "q" if "large" in maker else "i", reader)
-    if maker == "pyarrow.lib.struct" and len(args) == 1:
-        return _structs(array, args[0], reader)
+    maker, args = callee(raw[0]).removeprefix("pyarrow.lib."), raw[1]
+    if maker == "dictionary" and len(args) == 3 and values is not None:
+        index = _type(args[0], [], None, reader)
+        if not index.name.startswith(("int", "uint")) or values.dtype.startswith(_NESTED):
+            raise NotPlainError  # each place that refers to a list would be as large as it
+        return index
+    if values is not None:
+        raise NotPlainError
+    if maker == "type_for_alias" and len(args) == 1 and type(args[0]) is str:
+        return _named(args[0])
+    if maker == "timestamp" and len(args) == 2 and args[0] in _TICKS and type(args[1]) in (str, type(None)):
+        zone = f", tz={args[1][:100]}" if args[1] else ""
+        return _ticks("M", f"timestamp[{args[0]}{zone}]", args[0], aware if args[1] is not None else None)
+    if maker == "decimal128" and len(args) == 2 and all(type(n) is int and abs(n) < 100 for n in args):
+        return _Type(f"decimal128({args[0]}, {args[1]})", lambda pa: pa.decimal128(*args))
+    if maker in ("list_", "large_list") and len(children) == 1:
+        return _list(maker, children[0].type)
+    if maker == "struct" and len(args) == 1:
+        return _struct(_field_names(args[0], reader), [child.type for child in children])
     raise NotPlainError
 
 
-def _simple(array: _Array, name: str, reader: Reader) -> _Values:
-    if name == "null":
-        return name, lambda _: None, ()
-    if name == "bool":
-        bits, offset = array.buffer(1, 1), array.offset
-        return name, lambda i: bool(bits[i + offset >> 3] >> (i + offset & 7) & 1), (bits,)
-    if name in _NUMBERS:
-        return _fixed(array, name, _NUMBERS[name], lambda value: value)
-    if name in _TEXTS:
-        return _texts(array, name, reader)
+_NESTED: Final = ("dictionary", "list", "struct")
+
+
+def _named(name: str) -> _Type:
+    if name in _PLAIN:
+        return _Type(name, lambda pa: pa.type_for_alias(name), takes_bytes=name != "null")
+    if name == "halffloat":
+        return _Type(name, lambda pa: pa.float16(), float)
     if name == "date32[day]":
-        return _fixed(array, name, "i", _day)
+        return _Type(name, lambda pa: pa.int32(), _day)
     match = re.fullmatch(r"(duration|time32|time64|date64)\[(s|ms|us|ns)\]", name)
     if match is None:
         raise NotPlainError
     kind, unit = match.groups()
     if kind == "duration":
-        return _times(array, name, "m", unit)
+        return _ticks("m", name, unit)
     if kind == "date64":
-        return _fixed(array, name, "q", lambda ticks: _day(ticks // 86_400_000))
-    return _fixed(array, name, "i" if kind == "time32" else "q", lambda ticks: _clock(ticks, _TICKS[unit]))
+        return _Type(name, lambda pa: pa.int64(), lambda ticks: _day(ticks // 86_400_000))
+    return _Type(
+        name,
+        lambda pa: pa.int32() if kind == "time32" else pa.int64(),
+        lambda ticks: _clock(ticks, _TICKS[unit]),
+    )
 
 
-def _fixed(array: _Array, name: str, letter: str, convert: Callable[[Any], Any]) -> _Values:
-    unpack, size = struct.Struct("<" + letter), struct.calcsize("<" + letter)
-    data, offset = array.buffer(1, 8 * size), array.offset
-    return name, lambda i: convert(unpack.unpack_from(data, (i + offset) * size)[0]), (data,)
+def _ticks(kind: str, name: str, unit: str, then: Callable[[Any], Any] | None = None) -> _Type:
+    def plain(count: int) -> Any:
+        value = moment(kind, unit, count)
+        return value if then is None else then(value)
 
-
-def _times(array: _Array, name: str, kind: str, unit: str) -> _Values:
-    dtype = DType(kind, 8, "<", unit)
-    data, offset = array.buffer(1, 64), array.offset
-    return name, lambda i: dtype.decode(data, (i + offset) * 8), (data,)
-
-
-def _moments(array: _Array, unit: str, zone: Any) -> _Values:
-    if zone is not None and type(zone) is not str:
-        raise NotPlainError
-    name, get, source = _times(array, f"timestamp[{unit}{f', tz={zone[:100]}' if zone else ''}]", "M", unit)
-    return (name, get, source) if zone is None else (name, lambda i: aware(get(i)), source)
+    return _Type(name, lambda pa: pa.int64(), plain)
 
 
 def _day(days: int) -> date | int:
@@ -180,113 +223,41 @@ def _clock(ticks: int, per_second: int) -> Any:
     return time(seconds // 3600, seconds // 60 % 60, seconds % 60, micros)
 
 
-def _decimals(array: _Array, args: tuple[Any, ...]) -> _Values:
-    data, offset, scale = array.buffer(1, 128), array.offset, args[1]
-
-    def get(i: int) -> Decimal:
-        at = (i + offset) * 16
-        digits = int.from_bytes(data[at : at + 16], "little", signed=True)
-        return Decimal(f"{digits}E{-scale}")
-
-    return f"decimal128({args[0]}, {scale})", get, (data, scale)
-
-
-def _offsets(array: _Array, letter: str) -> Callable[[int], tuple[int, int]]:
-    # One more than there are values; an array without values need not have any.
-    size = struct.calcsize("<" + letter)
-    starts = array.buffers[1] if len(array.buffers) > 1 else _EMPTY
-    if len(starts) < (array.length + array.offset + 1) * size and array.length:
+def _list(maker: str, inner: _Type) -> _Type:
+    if not inner.takes_bytes:
         raise NotPlainError
-    pair, offset = struct.Struct(f"<2{letter}"), array.offset
 
-    def span(i: int) -> tuple[int, int]:
-        found: tuple[int, int] = pair.unpack_from(starts, (i + offset) * size)
-        return found
+    def plain(values: list[Any]) -> list[Any]:
+        return [None if value is None else inner.plain(value) for value in values]
 
-    return span
+    return _Type(f"list<{inner.name}>", lambda pa: getattr(pa, maker)(inner.make(pa)), plain)
 
 
-def _texts(array: _Array, name: str, reader: Reader) -> _Values:
-    span = _offsets(array, _TEXTS[name])
-    data = array.buffers[2] if len(array.buffers) > 2 else _EMPTY
-    text = "string" in name
-
-    def get(i: int) -> Any:
-        start, end = span(i)
-        if not 0 <= start <= end <= len(data):
-            return None
-        return str(data[start:end], "utf-8", "replace") if text else bytes(data[start:end])
-
-    _ascending(array, 1, _TEXTS[name], reader)
-    return name, get, (array.buffers[1] if len(array.buffers) > 1 else _EMPTY, data)
-
-
-def _ascending(array: _Array, number: int, letter: str, reader: Reader) -> None:
-    """Refuse values that overlap, of which few bytes could hold very many."""
-    view = array.buffers[number] if number < len(array.buffers) else _EMPTY
-    size = struct.calcsize("<" + letter)
-    reader.budget.touch(view, 16 * len(view))
-    starts = view[: len(view) // size * size].cast(letter)  # type: ignore[call-overload]
-    if sys.byteorder == "little" and array.length:
-        within = starts[array.offset : array.offset + array.length + 1]
-        if any(a > b for a, b in pairwise(within)):
-            raise NotPlainError
-
-
-def _dictionary(array: _Array, index: Any, reader: Reader) -> _Values:
-    inner = _Array.__new__(_Array)
-    for slot in _Array.__slots__:
-        setattr(inner, slot, getattr(array, slot))
-    inner.type, inner.dictionary = index, None
-    name, at, source = _values(inner, reader)
-    if not name.startswith(("int", "uint")) or array.dictionary is None:
-        raise NotPlainError
-    values: Column = array.dictionary[0]
-    if values.dtype.startswith(("dictionary", "list", "struct")):
-        raise NotPlainError  # each place that refers to one would be as large as it
-
-    value = values.once
-
-    def get(i: int) -> Any:
-        code = at(i)
-        return value(code) if 0 <= code < len(values) else None
-
-    return (
-        f"dictionary<values={values.dtype.removesuffix('[pyarrow]')}, indices={name}>",
-        get,
-        (*source, values),
-    )
-
-
-def _lists(array: _Array, letter: str, reader: Reader) -> _Values:
-    span, values = _offsets(array, letter), array.children[0][0]
-    _ascending(array, 1, letter, reader)
-
-    def get(i: int) -> Any:
-        start, end = span(i)
-        return values[start:end] if 0 <= start <= end <= len(values) else None
-
-    return f"list<{values.dtype.removesuffix('[pyarrow]')}>", get, (array.buffers[1:], values)
-
-
-def _structs(array: _Array, raw: Any, reader: Reader) -> _Values:
+def _field_names(raw: Any, reader: Reader) -> list[str]:
     names = []
     for field in list_of(raw, reader.budget):
         if type(field) is not list or field[2] != CALL or callee(field[0]) != "pyarrow.lib.field":
             raise NotPlainError
-        args = field[1]
-        if type(args) is not tuple or not args or type(args[0]) is not str:
+        if type(field[1]) is not tuple or not field[1] or type(field[1][0]) is not str:
             raise NotPlainError
-        names.append(args[0])
-    columns = [column for column, _ in array.children]
-    offset = array.offset
-    if len(names) != len(columns) or any(len(column) < array.length + offset for column in columns):
+        names.append(field[1][0])
+    return names
+
+
+def _struct(names: list[str], types: list[_Type]) -> _Type:
+    if len(names) != len(types) or len(set(names)) != len(names):
         raise NotPlainError
 
-    def get(i: int) -> Any:
-        return {name: column[i + offset] for name, column in zip(names, columns, strict=True)}
+    def plain(values: dict[str, Any]) -> dict[str, Any]:
+        found = zip(names, types, values.values(), strict=True)
+        return {name: None if value is None else type_.plain(value) for name, type_, value in found}
 
-    return "struct", get, (tuple(names), tuple(columns))
+    return _Type(
+        "struct",
+        lambda pa: pa.struct([(name, type_.make(pa)) for name, type_ in zip(names, types, strict=True)]),
+        plain,
+        any(type_.takes_bytes for type_ in types),
+    )
 
 
 def arrow_of(raw: Any, reader: Reader) -> Column:
@@ -297,11 +268,15 @@ def arrow_of(raw: Any, reader: Reader) -> Column:
     return value
 
 
+def _array(data: Any, reader: Reader) -> Column:
+    return reader.once(_parts, data).column()
+
+
 def _restored(args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     # pyarrow.lib._restore_array((type, length, missing, offset, buffers, children, dictionary))
     if len(args) != 1 or len(node) != 3:
         raise NotPlainError
-    return reader.once(_read, args[0])[0]
+    return reader.once(_array, args[0])
 
 
 def _chunked(args: tuple[Any, ...], node: Node, reader: Reader) -> Column:

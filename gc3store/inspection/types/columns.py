@@ -7,7 +7,8 @@ from itertools import islice
 from typing import Any, Final
 
 from gc3store.inspection.budget import NotPlainError
-from gc3store.inspection.types.arrays import Array
+from gc3store.inspection.libraries import NotShownError
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.values import Shown
 
 __all__ = ["Column", "Frame", "Index", "stored"]
@@ -17,22 +18,14 @@ _DEPTH: Final = 10
 _LABELS: Final = 1 << 16
 
 
-def _flat(source: tuple[Any, ...]) -> Iterator[Any]:
-    for part in source:
-        if isinstance(part, tuple):
-            yield from part
-        else:
-            yield part
-
-
 def stored(source: Any) -> Iterator[Any]:
     """Yield the byte strings and lists that something is worked out from."""
-    if isinstance(source, Array):
-        yield source.layout[0]
-    elif isinstance(source, Column):
-        for part in _flat(source.source):
+    if isinstance(source, (Array, Column)):
+        yield from stored(source.source)
+    elif isinstance(source, tuple):
+        for part in source:
             yield from stored(part)
-    elif isinstance(source, (str, bytes, bytearray, memoryview)):
+    elif isinstance(source, (str, bytes, bytearray, memoryview, list)):
         yield source
 
 
@@ -71,7 +64,7 @@ class Column(Shown):
         name: Any = None,
         index: Index | None = None,
     ) -> None:
-        self.depth = 1 + max((part.depth for part in _flat(source) if isinstance(part, Column)), default=0)
+        self.depth = 1 + max((part.depth for part in source if isinstance(part, Column)), default=0)
         if self.depth > _DEPTH or length >= 1 << 62:
             raise NotPlainError
         self._made: dict[int, Any] = {}
@@ -130,6 +123,15 @@ class Column(Shown):
         if position not in self._made:
             self._made[position] = self._get(position)
         return self._made[position]
+
+    def at(self, codes: Callable[[int], Any]) -> Callable[[int], Any]:
+        """Return what gets the value that a code stands for; `None` for a code that stands for none."""
+
+        def get(i: int) -> Any:
+            code = codes(i)
+            return self.once(code) if 0 <= code < self._length else None
+
+        return get
 
 
 class Index(Column):
@@ -199,7 +201,11 @@ class Frame(Shown):
 
     def column(self, position: int) -> Column:
         """Return a column by its position."""
-        return self.values[position].labelled(self.columns[position], self.index)
+        try:
+            label = self.columns[position]
+        except NotShownError:
+            label = None
+        return self.values[position].labelled(label, self.index)
 
     def head(self, count: int = 5) -> list[dict[Any, Any]]:
         """Return the first rows."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, Node
-from gc3store.inspection.types.arrays import Array, array_of
 from gc3store.inspection.types.arrow import VALUES as ARROW
 from gc3store.inspection.types.columns import Column, Frame, Index
-from gc3store.inspection.types.extension import VALUES as EXTENSIONS
-from gc3store.inspection.types.extension import between, column_of
+from gc3store.inspection.types.numpy import Array, array_of
+from gc3store.inspection.types.pandas_arrays import VALUES as EXTENSIONS
+from gc3store.inspection.types.pandas_arrays import between, column_of
 from gc3store.inspection.types.standard import NotPlainError, list_of, mapping_of, state_of
 
 if TYPE_CHECKING:
@@ -79,11 +79,10 @@ def _multi(fields: dict[str, Any], reader: Reader) -> Index:
     ):
         raise NotPlainError
 
+    labels = [level.at(code.__getitem__) for level, code in zip(levels, codes, strict=True)]
+
     def get(i: int) -> tuple[Any, ...]:
-        return tuple(
-            level[code[i]] if 0 <= code[i] < len(level) else None
-            for level, code in zip(levels, codes, strict=True)
-        )
+        return tuple(label(i) for label in labels)
 
     return Index(Column(len(codes[0]), get, "MultiIndex", (*levels, *codes)), names)
 
@@ -130,7 +129,7 @@ class _Manager:
         if isinstance(places, slice):
             steps = range(*(_number(n) for n in (places.start, places.stop, places.step or 1)))
             count = _length(steps)
-        elif isinstance(places, Array) and places.ndim == 1 and places.dtype.kind == "i":
+        elif isinstance(places, Array) and places.ndim == 1 and places.dtype.code == "<i8":
             count = len(places)
         else:
             raise NotPlainError
@@ -140,7 +139,8 @@ class _Manager:
             reader.budget.touch(values, 512 * count)
         else:
             reader.budget.charge(512 * count)
-        return places.tolist() if isinstance(places, Array) else list(steps)
+        # What a frame consists of is known without NumPy.
+        return places.source[1].cast("q").tolist() if isinstance(places, Array) else list(steps)
 
 
 def _number(raw: Any) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import re
+import warnings
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import timedelta, tzinfo
+from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, NEW, Node
-from gc3store.inspection.types.arrays import Array, array_of
 from gc3store.inspection.types.arrow import arrow_of
 from gc3store.inspection.types.columns import Column
-from gc3store.inspection.types.dtypes import DType, aware
-from gc3store.inspection.types.periods import PERIOD_OFFSETS, period_text
+from gc3store.inspection.types.numpy import Array, array_of, aware, moment
 from gc3store.inspection.types.standard import NotPlainError, mapping_of, state_of
 
 if TYPE_CHECKING:
@@ -70,10 +72,8 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
         raise NotPlainError
     if kind == "Categorical" and array.dtype.kind == "i":
         categories = reader.once(_categories, dtype)
-        size, category = len(categories), categories.once
-        column = _of_array(array, row, "category", lambda at: category(at) if 0 <= at < size else None)
-        column.source = (*column.source, categories)
-        return column
+        codes = _of_array(array, row, "category")
+        return Column(len(codes), categories.at(codes.__getitem__), "category", (codes, categories))
     if kind in ("StringArray", "StringArrayNumpySemantics"):
         return _of_array(
             array, row, text_name(dtype), lambda value: value if isinstance(value, str) else None
@@ -107,34 +107,48 @@ def _frequency(dtype: Any, _reader: Reader) -> str:
     # PeriodDtype("period[M]"), or with an offset
     if type(dtype) is list and type(dtype[1]) is tuple and len(dtype[1]) == 1:
         found = dtype[1][0]
-        if type(found) is str and found.startswith("period[") and len(found) < 40:
-            return found[7:-1]
+        if type(found) is str and found.startswith("period["):
+            match = re.fullmatch(r"period\[(\d{0,9})([A-Za-z]{1,3})(-[A-Z]{3})?\]", found, re.ASCII)
+            if match is None:
+                raise NotPlainError
+            return match[1] + _OLDER_NAMES.get(match[2], match[2]) + (match[3] or "")
         return _offset(found)
     raise NotPlainError
+
+
+#: What pandas calls frequencies, by their offsets; and what it called them before.
+_OFFSETS: Final = {
+    "YearEnd": "Y", "QuarterEnd": "Q", "MonthEnd": "M", "Week": "W", "BusinessDay": "B", "Day": "D", "Hour": "h",
+    "Minute": "min", "Second": "s", "Milli": "ms", "Micro": "us", "Nano": "ns",
+}  # fmt: skip
+_OLDER_NAMES: Final = {"A": "Y", "H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns"}
+_WEEK: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_NAT: Final = -(1 << 63)
 
 
 def _offset(raw: Any) -> str:
     # pandas._libs.tslibs.offsets.QuarterEnd(1, False, 3)
     if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or not raw[1]:
         raise NotPlainError
-    base = PERIOD_OFFSETS.get(callee(raw[0]).rpartition(".")[2])
+    base = _OFFSETS.get(callee(raw[0]).rpartition(".")[2])
     if base is None or type(raw[1][0]) is not int or not 0 < raw[1][0] < 1 << 31:
         raise NotPlainError
     anchor = ""
     if base in "YQW" and len(raw[1]) > 2:
-        names = _WEEK if base == "W" else _MONTHS
-        place = raw[1][2] if base == "W" else raw[1][2] - 1
-        anchor = f"-{names[place]}"
+        anchor = "-" + (_WEEK[raw[1][2]] if base == "W" else _MONTHS[raw[1][2] - 1])
     return (str(raw[1][0]) if raw[1][0] != 1 else "") + base + anchor
 
 
-_WEEK: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_NAT: Final = -(1 << 63)
-
-
 def _period(ordinal: Any, freq: str) -> Any:
-    return None if ordinal == _NAT or type(ordinal) is not int else period_text(ordinal, freq)
+    if ordinal == _NAT or type(ordinal) is not int:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frequencies that pandas will know no longer
+        try:
+            return str(library("pandas").Period(ordinal=ordinal, freq=freq))
+        except (ValueError, OverflowError) as error:
+            raise NotShownError(f"pandas cannot write a period of the frequency {freq}: {error}.") from error
 
 
 def text_name(dtype: Any) -> str:
@@ -202,43 +216,37 @@ def _sparse(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 
     def get(i: int) -> Any:
         at = place(i)
-        return fill if at is None or at >= len(values) else values[at]
+        return values[at] if 0 <= at < len(values) else fill
 
     shown = f"Sparse[{values.dtype}, {fill}]" if isinstance(fill, (int, float)) else f"Sparse[{values.dtype}]"
     return Column(length, get, shown, (places, values, fill))
 
 
-_Place = Callable[[int], "int | None"]
-
-
-def _places(raw: Any, reader: Reader) -> tuple[int, _Place, tuple[Any, ...]]:
+def _places(raw: Any, reader: Reader) -> tuple[int, Callable[[int], int], tuple[Any, ...]]:
     # IntIndex(length, places) or BlockIndex(length, starts, lengths)
     if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or len(raw) != 3:
         raise NotPlainError
     args = raw[1]
     if not 2 <= len(args) <= 3 or type(args[0]) is not int or not 0 <= args[0] < 1 << 62:
         raise NotPlainError
-    starts = array_of(args[1], reader)
-    if starts.ndim != 1 or starts.dtype.kind != "i":
+    blocks = [array_of(arg, reader) for arg in args[1:]]
+    if any(array.ndim != 1 or array.dtype.kind != "i" or array.shape != blocks[0].shape for array in blocks):
         raise NotPlainError
-    if len(args) == 2:
+    for arg, array in zip(args[1:], blocks, strict=True):
+        reader.budget.touch(arg, 256 * len(array))
 
-        def place(i: int) -> int | None:
-            at = bisect_left(starts, i)
-            return at if at < len(starts) and starts[at] == i else None
+    @cache
+    def bounds() -> tuple[list[int], list[int], list[int]]:
+        starts = blocks[0].tolist()
+        lengths = blocks[1].tolist() if len(blocks) == 2 else [1] * len(starts)
+        return starts, lengths, [0, *accumulate(lengths)]
 
-        return args[0], place, (starts,)
-    lengths = array_of(args[2], reader)
-    if lengths.shape != starts.shape or lengths.dtype.kind != "i":
-        raise NotPlainError
-    reader.budget.touch(args[2], 256 * len(lengths))
-    before = [0, *accumulate(lengths)]
-
-    def block(i: int) -> int | None:
+    def place(i: int) -> int:
+        starts, lengths, before = bounds()
         at = bisect_right(starts, i) - 1
-        return before[at] + i - starts[at] if at >= 0 and i - starts[at] < lengths[at] else None
+        return before[at] + i - starts[at] if at >= 0 and i - starts[at] < lengths[at] else -1
 
-    return args[0], block, (starts, lengths)
+    return args[0], place, tuple(blocks)
 
 
 def _array(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
@@ -276,14 +284,17 @@ def _decoded(kind: str, args: tuple[Any, ...], resolution: Any) -> Any:
     )
     if unit is None or len(args) != 1 or type(args[0]) is not int or not -(1 << 63) <= args[0] < 1 << 63:
         raise NotPlainError
-    return DType(kind, 8, "<", unit).decode(memoryview(args[0].to_bytes(8, "little", signed=True)), 0)
+    return moment(kind, unit, args[0])
 
 
 def _one_period(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
     # pandas.Period(None, offset, ordinal)
     if len(node) != 3 or len(args) != 3 or args[0] is not None or type(args[2]) is not int:
         raise NotPlainError
-    return _period(args[2], _offset(args[1]))
+    try:
+        return _period(args[2], _offset(args[1]))
+    except NotShownError:
+        raise NotPlainError from None
 
 
 def _nothing(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> None:
