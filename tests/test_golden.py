@@ -191,7 +191,7 @@ def test_names_of_ours(url, read_only):
         assert [entry.path for entry in store.load(NAMES["imports"])] == ["shapes.Point"]
         first, second = store.load(NAMES["stores"])
         assert first.x.url == "file:///tmp/golden/elsewhere"
-        assert second.url == "sqlite:////tmp/golden/elsewhere.db"
+        assert second.url == "sqlite:////tmp/gc3store-golden.db"
         for id_ in store.list():
             if id_ not in (NAMES["internal"], NAMES["trust"]):
                 store.inspect(id_)

@@ -77,7 +77,9 @@ def fill(store, foreign):
         name="frame",
     )
     store.save(store, name="store")
-    store.save([shapes.Point(make_store("elsewhere"), 1), make_store("sqlite:///elsewhere.db")], name="stores")
+    # These are opened when they are loaded, and a database needs a directory that exists anywhere.
+    elsewhere = make_store("elsewhere"), make_store("sqlite:////tmp/gc3store-golden.db")
+    store.save([shapes.Point(elsewhere[0], 1), elsewhere[1]], name="stores")
     store.save(foreign, name="stores of gc3pie")
     save_names_of_ours(store)
     save_missing_classes(store)
