@@ -5,16 +5,16 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 from gc3store.engine.primitives import Draft, Stored
 from gc3store.engine.settling import Settling
-from gc3store.errors import StoreError, UnloadableWarning, UnpicklableError
+from gc3store.errors import StoreError, UnloadableWarning
 from gc3store.persistable import Persistable
 from gc3store.pickling import Encoded, decode, encode, give_back, take_encoder
+from gc3store.pickling.explain import explain_unpicklable
 from gc3store.pickling.finder import finder_for
-from gc3store.pickling.placeholders import faithful
+from gc3store.pickling.placeholders import original_bytes_if_unchanged
 from gc3store.store import KEEP
 from gc3store.support.batching import BYTES, MOST
 from gc3store.support.memory import MANY, Rest
@@ -116,7 +116,7 @@ class Drafting(Settling):
             if position == MANY:
                 rest.begin()
             try:
-                draft.encoded = encoded = faithful(draft.obj, encode(draft.obj))
+                draft.encoded = encoded = original_bytes_if_unchanged(draft.obj, encode(draft.obj))
             except Exception as error:
                 raise self._explained(error, draft, queue) from error
             size += encoded.size
@@ -228,23 +228,12 @@ class Drafting(Settling):
         """Return the error for an object that cannot be serialized."""
         if isinstance(error, (StoreError, UnloadableWarning, MemoryError)):
             return error
-        from gc3store.pickling.explain import find_culprit, path_to
-
         # The way from a root to this object, backwards: who refers to it first?
         chain = [draft]
         for other in reversed(queue):
             if any(reference is chain[-1] for reference in other.references):
                 chain.append(other)
-        chain.reverse()
-        root = "obj"
-        for referrer, referred in pairwise(chain):
-            root = path_to(referrer.obj, referred.obj, root)
-        path, what = find_culprit(draft.obj, error, root)
-        return UnpicklableError(
-            f"Cannot save this {type(chain[0].obj).__name__}: {path} {what}; "
-            f"leave it out, for instance in __getstate__.",
-            path=path,
-        )
+        return explain_unpicklable([other.obj for other in reversed(chain)], error)
 
     def _is_unchanged(self, draft: Draft) -> bool:
         identity = draft.identity

@@ -14,7 +14,7 @@ from gc3store.errors import DanglingReferenceError, LoadError, OptionError, Stor
 from gc3store.ids import check_id
 from gc3store.pickling import checksum_of, decode, encode, make_shell
 from gc3store.pickling.finder import finder_for
-from gc3store.pickling.placeholders import MissingReference, faithful, keep_original
+from gc3store.pickling.placeholders import MissingReference, original_bytes_if_unchanged, remember_original
 from gc3store.support.batching import BYTES, Batches, by_size
 from gc3store.support.graph import components, dependents
 from gc3store.support.memory import many_objects
@@ -38,8 +38,8 @@ class Loading(Primitives):
             instance.
         missing : {"error", "placeholder"}
             What to do where a class cannot be found, or an object that is referred to: raise, or put
-            a placeholder there (`gc3store.pickling.placeholders`), which holds what was stored and is saved again
-            without loss. Implies an independent copy.
+            a placeholder there (`gc3store.pickling.placeholders`), which holds what was stored. What was loaded
+            with placeholders is saved only unchanged. Implies an independent copy.
 
         Returns
         -------
@@ -305,7 +305,7 @@ class Loading(Primitives):
             # Its own methods ran while it was loaded, and may have changed it. What it is
             # now counts as unchanged; later this could not be told any more.
             try:
-                identity.checksum = faithful(obj, encode(obj)).checksum
+                identity.checksum = original_bytes_if_unchanged(obj, encode(obj)).checksum
                 identity.verified = True
             except Exception:  # noqa: BLE001  (it cannot be saved as it is; that is said then)
                 identity.checksum = None
@@ -334,8 +334,8 @@ class Loading(Primitives):
                 f"{stored.id} could not be loaded: {type(error).__name__}: {error}. It is still stored.",
                 id=stored.id,
             ) from error
-        if placeholders is not None and placeholders.used and source.persistent is None:
-            keep_original(obj, source, references)
+        if placeholders is not None and placeholders.missing and source.persistent is None:
+            remember_original(obj, source, references, placeholders.missing)
         return obj
 
 

@@ -28,7 +28,7 @@ from gc3store.ids import check_id
 from gc3store.inspection.machine.templates import Templates
 from gc3store.inspection.summary import Summary, summary
 from gc3store.pickling import Source, encode
-from gc3store.pickling.placeholders import faithful
+from gc3store.pickling.placeholders import original_bytes_if_unchanged, remember_original
 from gc3store.query import Query
 from gc3store.record import Record
 from gc3store.store import KEEP, _Keep
@@ -151,10 +151,15 @@ class GC3PieRecords(RecordStore):
             stored.id, stored.revision, stored.references, None, stored.data, opener=lambda: source
         )
         try:
-            return super()._decode(plain, references)
+            obj = super()._decode(plain, references)
         except LoadError:
             _summary(stored.id, stored.data)  # if it is damaged, then that is the reason
             raise
+        if self._placeholders is not None and self._placeholders.missing:
+            stream, ids = from_gc3pie(stored.data, id=stored.id)
+            targets = dict(zip(stored.references or (), references, strict=True))
+            remember_original(obj, Source(stream), [targets[id_] for id_ in ids], self._placeholders.missing)
+        return obj
 
     def _bind_loaded(self, obj: Any, stored: Stored, *, live: bool) -> None:
         super()._bind_loaded(obj, stored, live=live)
@@ -162,7 +167,7 @@ class GC3PieRecords(RecordStore):
         if identity is not None and identity.checksum is None and kind_of(type(obj)).persistable:
             # There is no checksum in the store to compare it with later.
             try:
-                identity.checksum = faithful(obj, encode(obj)).checksum
+                identity.checksum = original_bytes_if_unchanged(obj, encode(obj)).checksum
                 identity.verified = True
             except Exception:  # noqa: BLE001  (it cannot be saved as it is; that is said then)
                 identity.checksum = None

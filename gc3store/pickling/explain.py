@@ -3,18 +3,58 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from gc3store.errors import LoadError, MissingClassError
-from gc3store.pickling import Source, encode, is_persistable
+from gc3store.errors import LoadError, MissingClassError, UnpicklableError
+from gc3store.inspection.globals import globals_of
+from gc3store.pickling.decoder import Source
+from gc3store.pickling.encoder import encode
+from gc3store.pickling.placeholders import MissingReference, PlaceholderError, missing_name
+from gc3store.pickling.reducers import is_persistable
 from gc3store.record import Record
 from gc3store.support.renaming import renamed
 
-__all__ = ["explain_missing", "find_culprit"]
+__all__ = ["explain_missing", "explain_unpicklable", "find_culprit"]
 
 #: How many parts of an object are tried before the search is given up.
 _PATIENCE = 20_000
+
+
+def explain_unpicklable(chain: Sequence[Any], error: BaseException) -> UnpicklableError:
+    """Return the error for an object that cannot be saved, with the path of the part that is the reason.
+
+    Parameters
+    ----------
+    chain : sequence
+        The object that was to be saved, the Persistable in it that could not be, and those
+        on the way there, each of which refers to the next.
+    error : BaseException
+        What was raised.
+    """
+    root, obj = "obj", chain[-1]
+    for referrer, referred in pairwise(chain):
+        root = _path_to(referrer, referred, root)
+    sentence = f"Cannot save this {type(chain[0]).__name__}:"
+    if isinstance(error, PlaceholderError):
+
+        def is_culprit(part: Any) -> bool:  # a record of its own is saved by itself
+            return bool(missing_name(part)) and (part is obj or not is_persistable(type(part)))
+
+        path, culprit = _find(obj, is_culprit, root) or (root, None)
+        missing = missing_name(culprit) or error.missing
+        kind = "is a placeholder" if missing_name(culprit) else "was loaded with a placeholder"
+        return UnpicklableError(
+            f"{sentence} {path} {kind} for {missing}, which is missing here; objects with placeholders are saved "
+            f"only as they were loaded. If it has a new name, gc3store.rename finds it; export() copies the record.",
+            path=path,
+            missing=missing,
+        )
+    path, what = find_culprit(obj, error, root)
+    return UnpicklableError(
+        f"{sentence} {path} {what}; leave it out, for instance in __getstate__.", path=path
+    )
 
 
 def find_culprit(obj: Any, error: BaseException, root: str = "obj") -> tuple[str, str]:
@@ -65,6 +105,8 @@ def find_culprit(obj: Any, error: BaseException, root: str = "obj") -> tuple[str
             break
         if tried > _PATIENCE:
             break
+    if isinstance(culprit, MissingReference):
+        return path, f"refers to {culprit.id}, which is no longer in the store"
     name = type(culprit).__name__
     article = "an" if name[0].lower() in "aeio" else "a"
     if isinstance(reason, TypeError) and "pickle" in str(reason):
@@ -72,23 +114,34 @@ def find_culprit(obj: Any, error: BaseException, root: str = "obj") -> tuple[str
     return path, f"is {article} {name}, which cannot be pickled ({type(reason).__name__}: {reason})"
 
 
-def path_to(obj: Any, target: Any, root: str) -> str:
+def _path_to(obj: Any, target: Any, root: str) -> str:
     """Return where in `obj` the Persistable `target` is, beginning with `root`.
 
-    >>> path_to({"jobs": [1, (target := object(),)]}, target, "obj")
+    >>> _path_to({"jobs": [1, (target := object(),)]}, target, "obj")
     "obj['jobs'][1][0]"
     """
+    found = _find(obj, lambda part: part is target, root)
+    return found[0] if found is not None else f"{root}...<{type(target).__name__}>"
+
+
+def _find(obj: Any, is_wanted: Callable[[Any], Any], root: str) -> tuple[str, Any] | None:
+    """Return the nearest part of an object that is wanted, with its path; `None` if none is found.
+
+    Other Persistables are parts, but what is in them is not.
+    """
+    if is_wanted(obj):
+        return root, obj
     queue = [(root, obj)]
     seen = {id(obj)}
     for path, part in queue:  # grows while it is walked
         for step, inner in _parts(part):
-            if inner is target:
-                return path + step
-            if id(inner) not in seen and len(seen) < _PATIENCE:
+            if is_wanted(inner):
+                return path + step, inner
+            if id(inner) not in seen and len(seen) < _PATIENCE and not isinstance(inner, _ATOMS):
                 seen.add(id(inner))
-                if not isinstance(inner, _ATOMS) and not is_persistable(type(inner)):
+                if not is_persistable(type(inner)):
                     queue.append((path + step, inner))
-    return f"{root}...<{type(target).__name__}>"
+    return None
 
 
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type)
@@ -138,8 +191,6 @@ def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
 
 def explain_missing(record: Record | None, id_: str, source: Source, error: BaseException) -> LoadError:
     """Return the error for a payload whose classes could not all be found."""
-    from gc3store.inspection.globals import globals_of
-
     module = getattr(error, "name", None) if isinstance(error, ImportError) else None
     wanted = getattr(error, "name", None) if isinstance(error, AttributeError) else None
     missing = module or str(error)
