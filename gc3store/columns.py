@@ -26,7 +26,7 @@ from gc3store.paths import MISSING, follow, parse
 from gc3store.persistable import unpickled
 from gc3store.query import ALIASES, parse_time
 from gc3store.record import FIELDS, Record, from_microseconds, to_microseconds
-from gc3store.support.calls import outside
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = [
     "KINDS",
@@ -338,7 +338,7 @@ class UserColumns:
                     f"The column {name!r} was {_shown(stored[name])} and is {_shown(path)} from now on; "
                     f"fill_columns([{name!r}], again=True) records it anew for what was saved before.",
                     ColumnWarning,
-                    stacklevel=outside(),
+                    stacklevel=caller_stacklevel(),
                 )
 
     def adopt(self, definitions: Mapping[str, str | None]) -> None:
@@ -425,12 +425,12 @@ class Failures:
                 f"The columns {', '.join(self.unfilled)} are filled by functions, which a store cannot keep: what "
                 f"is saved now has no value there. Open the store with them: make_store(..., columns=...).",
                 ColumnWarning,
-                stacklevel=outside(),
+                stacklevel=caller_stacklevel(),
             )
         for name, (what, reason) in self._found.items():
             more = f" (and of {self._counts[name] - 1} more)" if self._counts[name] > 1 else ""
             warnings.warn(
                 f"The column {name!r} of {getattr(what, 'id', what)}{more} stays empty: {reason.rstrip('.'):.300}.",
                 ColumnWarning,
-                stacklevel=outside(),
+                stacklevel=caller_stacklevel(),
             )

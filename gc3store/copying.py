@@ -31,10 +31,10 @@ from gc3store.errors import (
 from gc3store.ids import MAX_PREFIX, check_id, is_id, number_of
 from gc3store.store import Store
 from gc3store.support.cache import CacheDatabase
-from gc3store.support.calls import outside
 from gc3store.support.forking import no_fork_during
 from gc3store.support.graph import components, dependents
 from gc3store.support.progress import progress as with_progress
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["Copied", "copy"]
 
@@ -173,7 +173,9 @@ class _Copy:
         if self.result.failed:
             some = "; ".join(self.result.failed.values())
             warnings.warn(
-                f"{len(self.result.failed)} not copied: {some:.500}", StoreWarning, stacklevel=outside()
+                f"{len(self.result.failed)} not copied: {some:.500}",
+                StoreWarning,
+                stacklevel=caller_stacklevel(),
             )
         return self.result
 
@@ -384,7 +386,7 @@ class _Journal:
                 f"What is copied cannot be noted in {file.path} ({error}): to stores of GC3Pie, doing it again "
                 f"would copy it again.",
                 StoreWarning,
-                stacklevel=outside(),
+                stacklevel=caller_stacklevel(),
             )
             self._connection = sqlite3.connect(":memory:", isolation_level=None)
             self._connection.execute(_SCHEMA)

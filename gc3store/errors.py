@@ -9,6 +9,7 @@
     │   │   └── UnknownSchemeError
     │   ├── InvalidQueryError           (also a ValueError)
     │   └── OptionError                 (also a TypeError)
+    │       └── UnknownFieldError       (also an InvalidQueryError)
     ├── NotSupportedError               (also a NotImplementedError)
     ├── MissingDependencyError          (also an ImportError)
     ├── StoreUnavailableError           (also an OSError)
@@ -66,6 +67,7 @@ __all__ = [
     "StoreFullError",
     "StoreUnavailableError",
     "StoreWarning",
+    "UnknownFieldError",
     "UnknownSchemeError",
     "UnloadableWarning",
     "UnpicklableError",
@@ -135,6 +137,10 @@ class InvalidQueryError(UsageError, ValueError):
 
 class OptionError(UsageError, TypeError):
     """A keyword is misspelt, or does not apply here."""
+
+
+class UnknownFieldError(OptionError, InvalidQueryError):
+    """A filter, a sort order or a search names a field that the catalogue does not have."""
 
 
 class NotSupportedError(StoreError, NotImplementedError):

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, Self
 
-from gc3store.errors import InvalidQueryError
+from gc3store.errors import InvalidQueryError, UnknownFieldError
 from gc3store.record import FIELDS, Record
 
 __all__ = ["ALIASES", "Condition", "Query", "parse_size", "parse_time"]
@@ -178,8 +178,10 @@ class Query:
 
         Raises
         ------
-        InvalidQueryError
+        UnknownFieldError
             If a field does not exist; the message suggests one that does.
+        InvalidQueryError
+            If a value does not fit its field.
         """
         columns = tuple(columns)
         base = query if isinstance(query, Query) else cls.parse(query or "", columns=columns)
@@ -302,7 +304,7 @@ def _field(name: str, columns: tuple[str, ...]) -> str:
     known = [*FIELDS, *ALIASES, *columns]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
-    raise InvalidQueryError(f"There is no field {name!r} in the catalogue; {hint}", field=name)
+    raise UnknownFieldError(f"There is no field {name!r} in the catalogue; {hint}", field=name)
 
 
 def _condition(name: str, text: str) -> Condition:

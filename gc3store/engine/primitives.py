@@ -32,7 +32,6 @@ from gc3store.pickling.trust import make_trust
 from gc3store.query import Query
 from gc3store.record import FIELDS, Record, to_microseconds
 from gc3store.store import Store
-from gc3store.support.calls import CheckedCalls
 
 if TYPE_CHECKING:
     from gc3store.gc3pie.session import SessionDirectory
@@ -173,7 +172,7 @@ class Stored(Source):
         return self if self.opener is None else self.opener()
 
 
-class Primitives(CheckedCalls, Store):
+class Primitives(Store):
     """A store as far as bytes are concerned, and what all parts of it share.
 
     Parameters

@@ -22,10 +22,10 @@ from gc3store.engine.primitives import not_found
 from gc3store.errors import DanglingReferenceWarning
 from gc3store.ids import check_id
 from gc3store.support.batching import Batches
-from gc3store.support.calls import outside
 from gc3store.support.forking import register
 from gc3store.support.graph import components
 from gc3store.support.progress import Progress
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["RecordStore"]
 
@@ -95,7 +95,7 @@ class RecordStore(Exporting, Filling):
                 warnings.warn(
                     f"{id_} is being removed, and {shown} will refer to what is gone.",
                     DanglingReferenceWarning,
-                    stacklevel=outside(),
+                    stacklevel=caller_stacklevel(),
                 )
         with self._step(), Progress("removing", total=len(ids)) as bar:
             try:

@@ -23,8 +23,8 @@ from gc3store.pickling.reducers import (
     reduce_leaf,
     reduce_tagged,
 )
-from gc3store.support.calls import outside
 from gc3store.support.large_files import open_spool
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = [
     "IN_BAND",
@@ -317,7 +317,7 @@ class Encoder:
         else:
             stream = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         for message in self._warnings:
-            warnings.warn(message, UnloadableWarning, stacklevel=outside())
+            warnings.warn(message, UnloadableWarning, stacklevel=caller_stacklevel())
         # An empty list is not handed over: the next object would put its own buffers into it.
         return Encoded(stream, self._size, self._buffers or [], self._targets or [], cloudpickled)
 

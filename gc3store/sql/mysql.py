@@ -31,7 +31,7 @@ from gc3store.errors import (
 from gc3store.pickling import STEP
 from gc3store.sql.dialect import Backend
 from gc3store.sql.statements import Statements
-from gc3store.support.calls import outside
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["MySQL"]
 
@@ -183,7 +183,7 @@ class MySQL(Backend):
                 f"{self.where} runs with innodb_flush_log_at_trx_commit={flush}: what was saved in the last "
                 f"second may be lost in a power cut.",
                 StoreWarning,
-                stacklevel=outside(),
+                stacklevel=caller_stacklevel(),
             )
         return _Connection(raw, min(_BATCH, packet - min(_MARGIN, packet // 2)))
 

@@ -28,7 +28,7 @@ from gc3store.errors import (
 )
 from gc3store.sql.dialect import Backend
 from gc3store.sql.statements import Statements
-from gc3store.support.calls import outside
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["PostgreSQL"]
 
@@ -135,7 +135,7 @@ class PostgreSQL(Backend):
                 warnings.warn(
                     f"{self.where} runs with fsync=off: what was saved last may be lost in a power cut.",
                     StoreWarning,
-                    stacklevel=outside(),
+                    stacklevel=caller_stacklevel(),
                 )
 
     def begin(self, connection: Any) -> None:

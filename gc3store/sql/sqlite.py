@@ -17,8 +17,8 @@ from gc3store.sql.dialect import Backend
 from gc3store.sql.query_cache import Answers
 from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
-from gc3store.support.calls import outside
 from gc3store.support.sqlite_file import FileConnection, connect, needs_rollback
+from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["SQLite", "network_filesystem"]
 
@@ -90,7 +90,7 @@ class SQLite(Backend):
                 f"many of these do not keep: let one host write at a time, or keep the store in a directory "
                 f"(file:///...) or on a database server (postgresql://...).",
                 StoreWarning,
-                stacklevel=outside(),
+                stacklevel=caller_stacklevel(),
             )
 
     def connect(self) -> sqlite3.Connection:

@@ -19,8 +19,8 @@ from gc3store.errors import (
 from gc3store.paths import MISSING, parse
 from gc3store.query import Query
 from gc3store.record import FIELDS, human_size
-from gc3store.support.calls import outside
 from gc3store.support.memory import MANY, many_objects
+from gc3store.support.stacklevel import caller_stacklevel
 from gc3store.support.text import clean
 from gc3store.tables.value_cache import STAMP, Rows, stamps_of
 
@@ -119,7 +119,7 @@ def _nobody_has(store: Any, ids: Sequence[str], path: str, known: Collection[str
         )
     hint = f"did you mean {other!r}?" if other is not None else "attributes() tells what they have."
     warnings.warn(
-        f"None of these {len(ids)} objects has {path!r}; {hint}", StoreWarning, stacklevel=outside()
+        f"None of these {len(ids)} objects has {path!r}; {hint}", StoreWarning, stacklevel=caller_stacklevel()
     )
 
 
