@@ -14,12 +14,11 @@ and `browse` shows a store there.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc3store import errors
-from gc3store.copying import copy
 from gc3store.errors import *  # noqa: F403
-from gc3store.filesystem import FilesystemStore
 from gc3store.jupyter.origin import running_origin
 from gc3store.persistable import Persistable
 from gc3store.query import Query
@@ -30,6 +29,8 @@ from gc3store.support.provenance import set_place
 from gc3store.support.renaming import rename
 
 if TYPE_CHECKING:
+    from gc3store.copying import copy
+    from gc3store.filesystem import FilesystemStore
     from gc3store.sql import SqlStore as SqlStore
 
 __version__ = "0.1.0"
@@ -78,9 +79,20 @@ def unload_ipython_extension(ipython: Any) -> None:
     unload(ipython)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "SqlStore":  # imports SQLAlchemy, so only where it is wanted
-        from gc3store.sql import SqlStore as SqlStore
+#: Names whose modules import the engine, or SQLAlchemy: imported when they are first used.
+_LAZY = {
+    "FilesystemStore": "gc3store.filesystem",
+    "SqlStore": "gc3store.sql",
+    "copy": "gc3store.copying",
+}
 
-        return SqlStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -8,15 +8,17 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gc3store import persistable
 from gc3store.errors import InvalidURLError, MissingDependencyError, OptionError, UnknownSchemeError
 from gc3store.store import Store
-from gc3store.support.files import file_url
 from gc3store.support.sqlite_file import is_sqlite_file
+from gc3store.support.urls import file_url
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 __all__ = ["known_schemes", "make_store", "register", "schemes"]
 
@@ -171,13 +173,13 @@ def _scheme_of(text: str) -> str | None:
 
 def known_schemes() -> set[str]:
     """Return the schemes of this package, of other packages and those registered."""
-    return {*_registered, *_BUILT_IN, *(entry.name.lower() for entry in entry_points(group=_GROUP))}
+    return {*_registered, *_BUILT_IN, *(entry.name.lower() for entry in _entry_points())}
 
 
 def _constructor(scheme: str) -> Constructor:
     if scheme in _registered:
         return _registered[scheme]
-    for entry in entry_points(group=_GROUP):
+    for entry in _entry_points():
         if entry.name.lower() == scheme:
             register(scheme, _offered(entry))
             return _registered[scheme]
@@ -200,6 +202,13 @@ def _constructor(scheme: str) -> Constructor:
         scheme=scheme,
         known=known,
     )
+
+
+def _entry_points() -> EntryPoints:
+    # Importing this module takes longer than importing gc3store.
+    metadata = importlib.import_module("importlib.metadata")
+    found: EntryPoints = metadata.entry_points(group=_GROUP)
+    return found
 
 
 def _offered(entry: EntryPoint) -> Constructor:

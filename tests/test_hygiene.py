@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 
+import gc3store
 from gc3store import make_store
 from gc3store.testing import Node, Point
 
@@ -22,7 +23,7 @@ def imported_by(code):
         text=True,
         check=True,
     ).stdout.split()
-    return {name.partition(".")[0] for name in out}
+    return {name for module in out for name in (module, module.partition(".")[0])}
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -32,6 +33,15 @@ def test_importing_the_package_imports_nothing_heavy():
         == set()
     )
     assert found & {"pytest", "gc3libs", "psycopg", "pymysql", "multiprocessing"} == set()
+    assert found & {"cloudpickle", "importlib.metadata", "gc3store.engine", "gc3store.inspection"} == set()
+
+
+def test_what_is_imported_when_it_is_first_used_is_listed():
+    for name in ("FilesystemStore", "SqlStore", "copy"):
+        assert name in dir(gc3store)
+        assert getattr(gc3store, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'MongoStore'"):
+        gc3store.MongoStore
 
 
 def test_a_directory_needs_no_database_package(tmp_path):
@@ -78,7 +88,8 @@ def test_looking_reads_no_large_payload(tmp_path):
         with make_store(url) as store:
             store.save(os.urandom(20_000_000))
         code = f"""
-            from gc3store import make_store
+            import gc3store
+from gc3store import make_store
             store = make_store({url!r})
             open("/dev/null").close()
             store.list(), store.describe("bytes.1"), list(store.records()), store.facets("cls"), repr(store)
@@ -101,7 +112,8 @@ def test_when_save_returns_the_object_is_on_stable_storage(place, durable):
         store.save("first")
     code = f"""
         import os
-        from gc3store import make_store
+        import gc3store
+from gc3store import make_store
         store = make_store({place.url!r}, durable={durable})
         store.save("warm up")
         os.path.exists("/begin")

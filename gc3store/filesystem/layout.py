@@ -31,7 +31,6 @@ from gc3store.ids import number_of
 from gc3store.persistable import reduced_store
 from gc3store.pickling import STEP
 from gc3store.support.files import (
-    file_url,
     make_directory,
     process_token,
     remove_tree,
@@ -41,6 +40,7 @@ from gc3store.support.files import (
     write_file,
 )
 from gc3store.support.provenance import environment_text
+from gc3store.support.urls import file_url
 
 __all__ = ["Directory", "path_of"]
 

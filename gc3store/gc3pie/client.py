@@ -31,7 +31,7 @@ from gc3store.opening import open_file, open_sql
 from gc3store.registry import make_store
 from gc3store.sql.url import parse
 from gc3store.store import Store
-from gc3store.support.files import file_url
+from gc3store.support.urls import file_url
 
 __all__ = ["FilesystemStore", "SqlStore", "patch", "restore"]
 

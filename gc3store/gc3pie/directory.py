@@ -32,13 +32,13 @@ from gc3store.inspection.machine.templates import Templates
 from gc3store.persistable import reduced_store
 from gc3store.support.files import (
     Staged,
-    file_url,
     locked,
     sync_directory,
     sync_file,
     unavailable,
     write_file,
 )
+from gc3store.support.urls import file_url
 
 __all__ = ["GC3PieDirectory", "is_gc3pie_directory"]
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from gc3store.errors import StoreUnavailableError
-from gc3store.support.files import file_url
+from gc3store.support.urls import file_url
 
 __all__ = ["SessionDirectory", "is_session", "read_session"]
 

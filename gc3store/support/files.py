@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
-from urllib.parse import quote
 
 import xxhash
 
@@ -25,7 +24,6 @@ except ImportError:  # Windows
 
 __all__ = [
     "Staged",
-    "file_url",
     "is_abandoned",
     "locked",
     "make_directory",
@@ -37,15 +35,6 @@ __all__ = [
     "unavailable",
     "write_file",
 ]
-
-
-def file_url(path: str) -> str:
-    """Return the URL of an absolute path; also of one that is no text.
-
-    >>> file_url("/tmp/my runs")
-    'file:///tmp/my%20runs'
-    """
-    return "file://" + quote(path, errors="surrogateescape")
 
 
 def unavailable(path: str, error: OSError, what: str) -> StoreError:
