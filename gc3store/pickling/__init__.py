@@ -23,8 +23,13 @@ finished stream (functions are named in it), so that nothing ordinary is pickled
 twice. Where the live ``__main__`` has a class of the same name, loading uses
 that one.
 
-`reducers` knows what is particular about classes, `encoder` writes payloads and
-`decoder` reads them.
+Which module does what
+----------------------
+`reducers` knows what is particular about classes, and `checks` which of them would not
+load again. `encoder` writes payloads, each an `Encoded`, and `decoder` reads them, each
+from a `Source`: these two are what the engine and the backends pass on. `finder` turns the names
+in a payload into classes, under the rules of `trust`; `placeholders` stand for those that are
+missing. `explain` finds out why something could not be saved or loaded.
 """
 
 from gc3store.pickling.decoder import Finder, Source, checksum_of, decode, make_shell

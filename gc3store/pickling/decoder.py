@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import xxhash
+from cloudpickle import cloudpickle
 
 from gc3store import persistable
 from gc3store.errors import StoreError
@@ -22,6 +23,9 @@ Finder = Callable[[str, str, Callable[[str, str], Any]], Any]
 
 class Source:
     """A payload as a store hands it over for reading.
+
+    The counterpart of `gc3store.pickling.Encoded`. A backend makes one of what it has read; the
+    decoder reads a file once, from where it stands, and the objects may keep the memory of the buffers.
 
     Attributes
     ----------
@@ -69,8 +73,6 @@ class _LiveClasses:
         self._kept: list[type] = []
 
     def skeleton(self, metaclass: Any, name: str, bases: Any, kwds: Any, tracker: Any, extra: Any) -> Any:
-        from cloudpickle import cloudpickle
-
         live = (
             getattr(sys.modules.get("__main__"), name, None) if kwds.get("__module__") == "__main__" else None
         )
@@ -86,8 +88,6 @@ class _LiveClasses:
     def set_state(self, cls: type, state: Any) -> type:
         if any(cls is kept for kept in self._kept):
             return cls
-        from cloudpickle import cloudpickle
-
         return cloudpickle._class_setstate(cls, state)  # type: ignore[no-any-return]
 
 

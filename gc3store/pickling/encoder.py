@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+import cloudpickle
 import xxhash
 
 from gc3store.errors import UnloadableWarning
@@ -49,12 +50,16 @@ SMALL = 8192
 #: Buffers are copied and hashed in steps of this size, in bytes, which fits a processor's cache.
 STEP = 1024 * 1024
 
-#: The name as protocol 5 writes a short text.
+#: The name as protocol 5 writes a short string.
 _MAIN = pickle.SHORT_BINUNICODE + b"\x08__main__"
 
 
 class Encoded:
     """The payload of one object, as the encoder leaves it to a store.
+
+    A backend writes `stream` and `buffers`, or takes both in pieces from `parts`, and keeps `size` and
+    `checksum` with them. The buffers are memory of the object itself: they must be written, or
+    copied, before the call of the store returns.
 
     Attributes
     ----------
@@ -292,12 +297,9 @@ class Encoder:
         return reduce
 
     def _encode_by_value(self, obj: Any) -> Encoded:
-        import cloudpickle
-
         self._reset()
         self._names_main = False
-        pickler_class = _value_pickler_class(cloudpickle.Pickler)
-        pickler_class(self, self._take_buffer, self).dump(obj)
+        _ValuePickler(self, self._take_buffer).dump(obj)
         return self._finish(cloudpickled=True)
 
     def _take_buffer(self, buffer: pickle.PickleBuffer) -> bool:
@@ -348,44 +350,35 @@ class Encoder:
         self._renew()
 
 
-_value_pickler: type | None = None
+class _ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """The pickler of cloudpickle, which knows of references."""
 
+    def __init__(self, encoder: Encoder, take_buffer: Callable[[pickle.PickleBuffer], bool]) -> None:
+        super().__init__(encoder, protocol=PROTOCOL, buffer_callback=take_buffer)
+        self._encoder = encoder
+        self._checks: dict[type, Check | None] = {}
 
-def _value_pickler_class(base: Any) -> Any:
-    """Return a cloudpickle pickler that knows of references; made on first use."""
-    global _value_pickler
-    if _value_pickler is None:
-
-        class ValuePickler(base):  # type: ignore[misc]
-            def __init__(self, file: Any, take_buffer: Any, encoder: Encoder) -> None:
-                super().__init__(file, protocol=PROTOCOL, buffer_callback=take_buffer)
-                self._encoder = encoder
-                self._checks: dict[type, Check | None] = {}
-
-            def reducer_override(self, obj: Any) -> Any:
-                cls = type(obj)
-                if issubclass(cls, type):
-                    if cls in copyreg.dispatch_table:
-                        return copyreg.dispatch_table[cls](obj)
-                    # Pickling an instance leaves this note in its class; a class that is
-                    # written before must not differ from the same one written after.
-                    copyreg._slotnames(obj)  # type: ignore[attr-defined]
-                else:
-                    if is_persistable(cls):
-                        return self._encoder.referring_reducer(cls)(obj)
-                    if hasattr(cls, "_reduce_for_payload"):
-                        return cls._reduce_for_payload(obj)
-                    if cls not in self._checks:
-                        self._checks[cls] = check_for(cls)
-                    check = self._checks[cls]
-                    if check is not None:
-                        return self._encoder._checked(obj, reduce_tagged(obj), check)
-                    if cls in reducers.tagged:
-                        return reduce_tagged(obj)
-                return super().reducer_override(obj)
-
-        _value_pickler = ValuePickler
-    return _value_pickler
+    def reducer_override(self, obj: Any) -> Any:
+        cls = type(obj)
+        if issubclass(cls, type):
+            if cls in copyreg.dispatch_table:
+                return copyreg.dispatch_table[cls](obj)
+            # Pickling an instance leaves this note in its class; a class that is
+            # written before must not differ from the same one written after.
+            copyreg._slotnames(obj)  # type: ignore[attr-defined]
+        else:
+            if is_persistable(cls):
+                return self._encoder.referring_reducer(cls)(obj)
+            if hasattr(cls, "_reduce_for_payload"):
+                return cls._reduce_for_payload(obj)
+            if cls not in self._checks:
+                self._checks[cls] = check_for(cls)
+            check = self._checks[cls]
+            if check is not None:
+                return self._encoder._checked(obj, reduce_tagged(obj), check)
+            if cls in reducers.tagged:
+                return reduce_tagged(obj)
+        return super().reducer_override(obj)
 
 
 _pool: list[Encoder] = []
@@ -400,7 +393,7 @@ def encode(obj: Any) -> Encoded:
 
 
 def take_encoder() -> Encoder:
-    """Return an encoder that nobody else uses until it is given back."""
+    """Return an encoder for the caller alone, until it is given back."""
     try:
         return _pool.pop()
     except IndexError:

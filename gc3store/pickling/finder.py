@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gc3store.errors import UntrustedError
 from gc3store.inspection.globals import survey
 from gc3store.inspection.machine.nodes import modern_name
-from gc3store.pickling import Finder, Source
+from gc3store.pickling.decoder import Finder, Source
+from gc3store.pickling.placeholders import Placeholders
+from gc3store.pickling.trust import Trust
 from gc3store.support.renaming import renamed, renaming
-
-if TYPE_CHECKING:
-    from gc3store.pickling.placeholders import Placeholders
-    from gc3store.pickling.trust import Trust
 
 __all__ = ["finder_for"]
 

@@ -407,5 +407,5 @@ def _mentions_placeholders(encoded: Encoded) -> bool:
             stream = bytes(view)
     elif _WRITTEN.search(stream) is None:
         return False
-    # This may also be a text that an object holds.
+    # This may also be a string that an object holds.
     return any(entry.path in _MARKS for entry in globals_of(stream, encoded.buffers))

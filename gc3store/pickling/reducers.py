@@ -129,7 +129,7 @@ def _state_without_ids(obj: Any, given: Any) -> Any:
     if not (_says_nothing(cls) or (is_error and cls.__reduce_ex__ is _OBJECT.__reduce_ex__)):
         return state
     # Where there are no attributes, `object` says that there is no state, not that it is empty; an
-    # exception does so as long as nobody has looked for attributes.
+    # exception does so as long as its attributes were never looked for.
     if state is not given and isinstance(state, tuple):
         return (state[0] or None, *state[1:])
     return None if type(state) is dict else state

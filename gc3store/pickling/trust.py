@@ -1,7 +1,7 @@
 """Which names of a pickle a store may import when it loads objects.
 
 Unpickling runs what the bytes name. For a store of one's own that is as it should be, and
-the default; for a file that came from somebody else it is as if one ran their program.
+the default; for a file from another person it is as if one ran their program.
 In between, one can name what is trusted. What these settings do and do not promise is said in
 ``docs/trust.md``.
 """
@@ -147,7 +147,7 @@ def make_trust(value: Any) -> Trust:
     Raises
     ------
     OptionError
-        If it is none of these.
+        If it is something else.
 
     Examples
     --------
@@ -175,5 +175,5 @@ def make_trust(value: Any) -> Trust:
         elif hasattr(item, "__module__") and hasattr(item, "__qualname__"):
             names.append(f"{item.__module__}.{item.__qualname__}")
         else:
-            raise OptionError(f"trust takes exact names, such as 'ising.IsingRun'; {item!r} is none.")
+            raise OptionError(f"trust takes exact names, such as 'ising.IsingRun', not {item!r}.")
     return Trust(names)
