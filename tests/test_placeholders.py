@@ -419,6 +419,30 @@ def test_every_protocol_is_read_and_kept(protocol, model, tmp_path):
             assert content(other.load(other.list()[0])) == content(model.MADE[kind]())
 
 
+def test_graphs_of_gc3pie_are_kept(model, monkeypatch, tmp_path):
+    persistence = pytest.importorskip("gc3libs.persistence")
+    for name in ("Parent", "Child"):
+        base = persistence.serialization.Persistable
+        monkeypatch.setattr(model, name, type(name, (base,), {"__module__": "gone_kinds"}), raising=False)
+    child, parent = model.Child(), model.Parent()
+    child.a, parent.child, parent.again = 1, child, child
+    id_ = str(persistence.make_store(f"file://{tmp_path}/theirs").save(parent))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    with gone(), make_store(tmp_path / "theirs") as store, make_store(tmp_path / "other") as other:
+        found = store.load(id_, missing="placeholder")
+        assert store.save(found) == id_
+        copied = other.save(store.load(id_, missing="placeholder"))
+        found.child.a = 2
+        with pytest.raises(UnpicklableError, match=r"obj\.child is a placeholder for gone_kinds\.Child"):
+            store.save(found)
+        assert {name: (tmp_path / "theirs" / name).read_bytes() for name in before} == before
+    with make_store(tmp_path / "other") as other:
+        found = other.load(copied)
+        assert (type(found), type(found.child), found.child.a) == (model.Parent, model.Child, 1)
+        assert found.again is found.child
+        assert len(other.list()) == 2
+
+
 def test_records_elsewhere_say_what_they_are(url, model, tmp_path):
     with make_store(url) as store:
         made = [model.Plain, model.Outer().method, model.Plain(a=1), model.Record()]
