@@ -122,16 +122,16 @@ def columns():
     yield "types in types", step + empty + b"."
     yield "types in types as keys", step + b"}(" + get(12) + b"N" + get(11) + b"N" + b"u."
     deep = START + dtype("f8") + put(0) + b"0"
-    for level in range(3000):
+    for level in range(1200):
         deep += record(4000 + level, ("f", get(level), 0)) + put(level + 1) + b"0"
-    full = b"B" + struct.pack("<I", 6999) + bytes(6999)
+    full = b"B" + struct.pack("<I", 5199) + bytes(5199)
     yield (
         "records in records",
-        deep + b"cnumpy._core.numeric\n_frombuffer\n(" + full + get(3000) + b"(K\x01t" + text("C") + b"tR.",
+        deep + b"cnumpy._core.numeric\n_frombuffer\n(" + full + get(1200) + b"(K\x01t" + text("C") + b"tR.",
     )
     # Columns of columns.
     labels = index(b"Index", data=array())
-    for length in (9, 3000):
+    for length in (9, 1200):
         yield f"{length} intervals of intervals", chain(array(), interval, length)
         yield f"{length} sparse arrays of sparse arrays", chain(array(), sparse, length)
         yield f"{length} categories of categories", chain(labels, categorical, length)
@@ -165,9 +165,9 @@ def columns():
         ),
     ):
         nested = START + arrow(byte, 1, [b"\0"]) + put(0) + b"0"
-        for level in range(3000):
+        for level in range(1200):
             nested += link(get(level)) + put(level + 1) + b"0"
-        yield f"{name} of Arrow in {name}", nested + restored(get(3000)) + b"."
+        yield f"{name} of Arrow in {name}", nested + restored(get(1200)) + b"."
     numbers = arrow(byte, 100_000, [bytes(100_000)])
     one = arrow(
         b"cpyarrow.lib\nlist_\n(" + byte + b"tR", 1, [struct.pack("<2i", 0, 100_000)], children=numbers

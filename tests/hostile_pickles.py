@@ -2,7 +2,7 @@
 
 Run as a program with the name of a group, and with two numbers to begin with that stream and take one in
 so many, it inspects each stream of that group under limits
-of memory and processor time, with an audit hook that notes every import, call to the outside and
+of memory and of the stack, with an audit hook that notes every import, call to the outside and
 look-up of a class, and prints what happened as JSON. Streams of the group "small" are
 below a kilobyte or so; those of "large" are generated and take megabytes.
 """
@@ -311,7 +311,7 @@ def small():
 
 def large():
     """Yield names and streams that are to be read, or refused, in bounded time and memory."""
-    deep = 100_000
+    deep = 20_000  # deep enough to overflow a stack of the size that `main` sets
     yield "lists in lists", b"]" * deep + b"a" * (deep - 1) + b"."
     yield "tuples in tuples", b")" + b"\x85" * deep + b"."
     yield "dictionaries in dictionaries", b"\x80\x02" + b"}K\x01" * deep + b"N" + b"s" * deep + b"."
@@ -323,7 +323,7 @@ def large():
     yield "duplicates", b"N" + b"2" * 1_000_000 + b"."
     yield "empty sets", b"\x80\x04(" + b"\x8f" * 10_000 + b"t."
     yield "memos", b"N" + b"\x94" * 1_000_000 + b"."
-    yield "names", b"(" + b"".join(b"cm%d\nn\n" % i for i in range(100_000)) + b"t."
+    yield "names", b"(" + b"".join(b"cm%d\nn\n" % i for i in range(20_000)) + b"t."
 
     def laughs(first, step):
         return b"\x80\x04" + first + b"\x94" + step * 100 + b"."
@@ -364,11 +364,11 @@ def large():
     # One long string, copied by many short calls.
     text = b"X" + struct.pack("<I", 1 << 20) + b"x" * (1 << 20) + b"\x94"
     copies = b"\x80\x04" + text + b"0c_codecs\nencode\n\x94\x8c\x06latin1\x940" + b"("
-    copies += b"h\x01h\x00h\x02\x86R" * 20_000 + b"t."
+    copies += b"h\x01h\x00h\x02\x86R" * 5_000 + b"t."
     yield "copies by encode", copies
     yield (
         "copies by bytearray",
-        b"\x80\x05B" + text[1:-1] + b"\x94cbuiltins\nbytearray\n\x94(" + b"h\x01h\x00\x85R" * 20_000 + b"t.",
+        b"\x80\x05B" + text[1:-1] + b"\x94cbuiltins\nbytearray\n\x94(" + b"h\x01h\x00\x85R" * 5_000 + b"t.",
     )
     yield "digits", b"I" + b"9" * 1_000_000 + b"\n."
     yield "digits of L", b"L" + b"9" * 1_000_000 + b"L\n."
@@ -379,14 +379,14 @@ def large():
     )
     yield "a line without end", b"S'" + b"x" * 1_000_000
     yield "escapes", b"S'" + b"\\x41" * 100_000 + b"'\n."
-    yield "many short windows", b"(" + (b"X" + struct.pack("<I", 256) + b"y" * 256) * 20_000 + b"t."
+    yield "many short windows", b"(" + (b"X" + struct.pack("<I", 256) + b"y" * 256) * 5_000 + b"t."
     yield "no opcode, and much after it", b"\x80\x04\xff" + b"x" * 1_000_000
     yield "no opcode in the middle", b"\x80\x02(" + b"N" * 40_000 + b"!" + b"N" * 1_000_000 + b"t."
-    yield "frames", b"\x80\x04" + b"\x95\0\0\0\0\0\0\0\0" * 50_000 + b"N."
-    yield "protocols", b"\x80\x04" * 100_000 + b"N."
-    yield "text opcodes", b"(" + b"I7\n" * 100_000 + b"t."
+    yield "frames", b"\x80\x04" + b"\x95\0\0\0\0\0\0\0\0" * 20_000 + b"N."
+    yield "protocols", b"\x80\x04" * 20_000 + b"N."
+    yield "text opcodes", b"(" + b"I7\n" * 20_000 + b"t."
     yield "objects as keys", b"\x80\x02}(" + b"ca\nb\n)\x81N" * 10_000 + b"u."
-    yield "many states", b"\x80\x02ca\nb\n)\x81" + b"}b" * 50_000 + b"."
+    yield "many states", b"\x80\x02ca\nb\n)\x81" + b"}b" * 10_000 + b"."
     yield (
         "a job that is all states",
         b"\x80\x02ca\nb\n)\x81}(X\x01\0\0\0xN" + b"X\x01\0\0\0xN" * 50_000 + b"ub.",
@@ -457,7 +457,8 @@ def main(group, first=0, step=1):
     for value in calm_values():
         _inspect("", value)
     megabyte = 1 << 20
-    resource.setrlimit(resource.RLIMIT_AS, (3000 * megabyte, 3000 * megabyte))
+    resource.setrlimit(resource.RLIMIT_AS, (1000 * megabyte, 1000 * megabyte))
+    resource.setrlimit(resource.RLIMIT_STACK, (megabyte, megabyte))
     events = []
     calm = {"import", "exec", "compile", "open", "os.system", "subprocess.Popen", "pickle.find_class", "socket.connect",
             "os.exec", "os.fork", "ctypes.dlopen",

@@ -5,14 +5,15 @@ import struct
 
 def shared():
     """Yield streams whose parts are shared so often that copying them would take quadratic time."""
-    many, start = 20_000, b"\x80\x04"
+    # What is shared times how often it is: a copy for each use takes more memory than the limit, or too long.
+    many, often, start = 20_000, 5_000, b"\x80\x04"
     big_list = b"](" + b"K\x01" * many + b"e\x94"  # memo 0
     big_tuple = b"(" + b"K\x01" * many + b"t\x94"
     texts = b"".join(b"\x8c\x06" + b"%06d" % i + b"N" for i in range(many))
     big_dict = b"}(" + texts + b"u\x94"
-    objects = b"](" + b"ca\nb\n)\x81" * many + b"e\x94"
+    objects = b"](" + b"ca\nb\n)\x81" * (many // 5) + b"e\x94"
 
-    def uses(first, name, then, count=many, buffers=b""):
+    def uses(first, name, then, count=often):
         module, _, attribute = name.rpartition(".")
         call = b"c" + module.encode() + b"\n" + attribute.encode() + b"\n\x94"  # memo 1
         return start + first + b"0" + call + b"0(" + then * count + b"t."
@@ -40,8 +41,8 @@ def shared():
     yield "calls with shared arguments", uses(big_tuple, "a.b", b"h\x01h\x00R")
     yield "setters with shared arguments", uses(big_tuple, "a.b", b"h\x01h\x00R0")
     yield "made by shared arguments", uses(big_tuple, "copyreg.__newobj__", b"h\x01h\x00R")
-    yield "persistent IDs that are shared", start + big_tuple + b"0(" + b"h\x00Q" * many + b"t."
-    yield "keys that are shared tuples", start + big_tuple + b"0(" + b"}h\x00Ns" * many + b"t."
+    yield "persistent IDs that are shared", start + big_tuple + b"0(" + b"h\x00Q" * often + b"t."
+    yield "keys that are shared tuples", start + big_tuple + b"0(" + b"}h\x00Ns" * often + b"t."
     wide = b"(" + b"h\x00" * many + b"t"
     yield "a tuple of shared tuples", start + big_tuple + b"0" + wide + b"."
     deep = (
@@ -53,17 +54,17 @@ def shared():
     yield "persistent IDs that are nested", deep + b"cgc3libs\nId\nh\x64\x85\x81Q."
     yield "persistent IDs with huge numbers", start + b"cgc3libs\nId\nN" + _long4(1 << 20) + b"\x86\x81Q."
     number = start + _long4(1 << 18) + b"\x94"
-    yield "dictionaries with a huge key", number + b"0(" + b"}h\x00Ns" * many + b"t."
-    yield "tuples of a huge number as keys", number + b"0(" + b"}h\x00\x85Ns" * many + b"t."
+    yield "dictionaries with a huge key", number + b"0(" + b"}h\x00Ns" * often + b"t."
+    yield "tuples of a huge number as keys", number + b"0(" + b"}h\x00\x85Ns" * often + b"t."
     yield (
         "ranges of a huge number as keys",
-        (number + b"0cbuiltins\nrange\nh\x00h\x00K\x01\x87R\x940(" + b"}h\x01Ns" * many + b"t."),
+        (number + b"0cbuiltins\nrange\nh\x00h\x00K\x01\x87R\x940(" + b"}h\x01Ns" * often + b"t."),
     )
     few = b"".join(_long(((1 << 61) - 1) * i) + b"\x94" for i in range(1, 200))
     refer = b"".join(b"h" + bytes([i]) + b"N" for i in range(199)) * 20
     yield (
         "small dictionaries of colliding keys",
-        start + b"(" + few + b"1(" + (b"}(" + refer + b"u") * 100 + b"t.",
+        start + b"(" + few + b"1(" + (b"}(" + refer + b"u") * 40 + b"t.",
     )
     fraction = b"X" + struct.pack("<I", 8001) + b"7" * 4000 + b"/" + b"3" * 4000 + b"\x94"
     yield "fractions of shared digits", uses(fraction, "fractions.Fraction", b"h\x01h\x00\x85R")
@@ -76,10 +77,10 @@ def shared():
         uses(b"(" + b"\x8c\x01x" * 1000 + b"t\x94", "pathlib.PosixPath", b"h\x01h\x00R"),
     )
     name = b"X" + struct.pack("<I", 1 << 20) + b"x" * (1 << 20) + b"\x94"
-    yield "long names", start + name + b"0(" + b"h\x00h\x00\x93)R" * many + b"t."
+    yield "long names", start + name + b"0(" + b"h\x00h\x00\x93)R" * often + b"t."
     yield "long attributes", uses(name, "builtins.getattr", b"h\x01cbuiltins\nobject\nh\x00\x86R", 5000)
     # Values made at once, within each other.
-    nested = 5000
+    nested = 2000
     yield (
         "getattr of getattr",
         start + b"cbuiltins\ngetattr\n" * nested + b"ca\nb\n" + b"\x8c\x01x\x86R" * nested + b".",

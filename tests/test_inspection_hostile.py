@@ -19,11 +19,11 @@ ENTRIES = PROGRAM.with_name("hostile_entries.py")
         ("small", 500, 0, 1),
         ("large", 40, 0, 1),
         ("columns", 15, 0, 1),
-        *(("shared", 20, first, 4) for first in range(4)),
+        *(("shared", 40, first, 2) for first in range(2)),
     ],
 )
 def test_hostile_streams_do_nothing(group, least, first, step):
-    # In a process of its own, with limits of memory and of processor time.
+    # In a process of its own, with limits of memory and of the stack.
     done = subprocess.run(
         [sys.executable, PROGRAM, group, str(first), str(step)],
         capture_output=True,
@@ -38,7 +38,7 @@ def test_hostile_streams_do_nothing(group, least, first, step):
         assert not events, f"{name} did {events}"
         for look in looks:
             assert look in ("value", "CorruptRecordError", "InspectionError"), f"{name}: {look}"
-        assert seconds < 60, f"{name} took {seconds:.0f} s"
+        assert seconds < 15, f"{name} took {seconds:.0f} s"  # of the processor; most take less than one
 
 
 def test_what_differs_is_held_up_to_a_limit():
