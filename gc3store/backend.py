@@ -30,6 +30,7 @@ from gc3store.pickling import Encoded, Source
 from gc3store.query import Query
 from gc3store.record import FIELDS, Record, to_microseconds
 from gc3store.support.graph import dependents
+from gc3store.support.retrying import retried
 
 __all__ = [
     "Backend",
@@ -262,6 +263,10 @@ class Backend(ABC):
         The UUID of the store; `None` as long as nothing was ever saved, as far as is known. `locate` looks again.
     stored_columns : mapping of str to (str or None)
         The user columns that the store has, by name: the path, or `None` for a function. Set by `locate`.
+    columns : sequence of str
+        Names of the user columns; each entry has a value, or `None`, for each. Set by the engine.
+    is_writable : bool
+        Whether anything can be written; otherwise `check_writable` raises the reason.
     committed : bool
         Of an atomic backend: set to False by `begin`, and to True by `commit` as the last thing that it does.
 
@@ -281,7 +286,7 @@ class Backend(ABC):
     has_checksums: ClassVar[bool] = True
 
     #: Whether it can happen that `commit` does not learn whether the transaction was committed.
-    has_doubts: ClassVar[bool] = False
+    has_doubts: bool = False
 
     def __init__(self, url: str, *, read_only: bool = False, durable: bool = True) -> None:
         self.url = url
@@ -289,6 +294,8 @@ class Backend(ABC):
         self.durable = durable
         self.uuid: str | None = None
         self.stored_columns: Mapping[str, str | None] = {}
+        self.columns: Sequence[str] = ()
+        self.is_writable = not read_only
         self.committed = False
 
     def __repr__(self) -> str:
@@ -469,8 +476,9 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
-    def reserve(self, records: Sequence[PendingRecord]) -> None:
-        """Give new records their IDs before they are written, where that is possible."""
+    def reserve(self, records: Sequence[PendingRecord]) -> bool:
+        """Give new records their IDs before they are written; whether that is possible."""
+        return False
 
     def abandon(self, error: BaseException) -> None:
         """Undo all of a transaction that goes on, where `atomic`; let nothing more be done in it."""
@@ -528,18 +536,9 @@ def replaced(id_: str) -> ReplacedError:
     return ReplacedError(f"{id_} was replaced while it was being read; load it again.", id=id_)
 
 
-#: How often what was replaced while it was being read is read again.
-_AGAIN = 20
-
-
 def repeated(read: Callable[[], _T]) -> _T:
     """Read something, and read it again if it was replaced meanwhile."""
-    for _ in range(_AGAIN):
-        try:
-            return read()
-        except ReplacedError:
-            pass
-    return read()
+    return retried(read, ReplacedError)
 
 
 def check_revision(id_: str, expected: int | None, found: int | None) -> None:

@@ -277,22 +277,32 @@ class UserColumns:
     ----------
     given : mapping, optional
         What `make_store` was given: by name, a path or a function.
+
+    Attributes
+    ----------
+    are_there : bool
+        Whether there are any.
+    has_pending : bool
+        Whether the store does not have all of them yet.
     """
 
     def __init__(self, given: Mapping[str, Source] | None = None) -> None:
         self._given = _checked(given or {})
         self._adopted: dict[str, Column] = {}
         self._stored: dict[str, str | None] = {}
-        self._all = dict(self._given)
+        self._all: dict[str, Column] = {}
         self._told = False
+        self._set(dict(self._given))
+
+    def _set(self, columns: dict[str, Column]) -> None:
+        self._all = columns
+        self.are_there = bool(columns)
+        self.has_pending = self.are_there and self.definitions != self._stored
 
     @property
     def names(self) -> tuple[str, ...]:
         """Their names: those of the store first, then those that it will get."""
         return tuple(self._all)
-
-    def __bool__(self) -> bool:
-        return bool(self._all)
 
     @property
     def portable(self) -> dict[str, Any]:
@@ -304,14 +314,10 @@ class UserColumns:
         """By name, the path; `None` for what a function fills."""
         return {name: column.path for name, column in self._all.items()}
 
-    @property
-    def has_pending(self) -> bool:
-        """Whether the store does not have all of them yet."""
-        return bool(self._all) and self.definitions != self._stored
-
     def defined(self) -> None:
         """Note that the store has them now."""
         self._stored = self.definitions
+        self.has_pending = False
 
     def known(self, values: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return those of a record's values that the store has columns for."""
@@ -331,7 +337,7 @@ class UserColumns:
         """Take note of the columns that the store has."""
         self._stored = dict(stored)
         columns = {name: Column(name, path) for name, path in sorted(stored.items())}
-        self._all = columns | self._adopted | self._given
+        self._set(columns | self._adopted | self._given)
         for name, path in self.pending().items():
             if name in stored:
                 warnings.warn(
@@ -345,7 +351,8 @@ class UserColumns:
         """Take over columns of another store, but for those whose names are taken."""
         for name, path in definitions.items():
             if name not in self._all and name.isidentifier() and name not in _RESERVED:
-                self._all[name] = self._adopted[name] = Column(name, path)
+                self._adopted[name] = Column(name, path)
+        self._set(self._all | self._adopted)
 
     def chosen(self, names: Iterable[str] | None) -> list[Column]:
         """Return the columns of the given names, or all that can be filled.

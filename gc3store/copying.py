@@ -17,7 +17,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from gc3store.engine.primitives import Draft
+from gc3store.backend import PendingRecord
+from gc3store.engine.export import read_for_export
 from gc3store.engine.record_store import RecordStore
 from gc3store.errors import (
     NotSupportedError,
@@ -30,19 +31,16 @@ from gc3store.errors import (
 )
 from gc3store.ids import MAX_PREFIX, check_id, is_id, number_of
 from gc3store.store import Store
+from gc3store.support import batching
+from gc3store.support.batching import split_by_size
 from gc3store.support.cache import CacheDatabase
 from gc3store.support.forking import no_fork_during
 from gc3store.support.graph import components, dependents
 from gc3store.support.progress import progress as with_progress
+from gc3store.support.retrying import ROUNDS
 from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["Copied", "copy"]
-
-#: How many records, and how many bytes, are written in one step.
-_RECORDS, _BYTES = 200, 32 * 1024 * 1024
-
-#: How often what was changed while it was being copied is tried again.
-_ROUNDS = 5
 
 _SCHEMA = "CREATE TABLE done (source TEXT PRIMARY KEY, target TEXT, revision INTEGER)"
 
@@ -139,7 +137,7 @@ class _Copy:
         self.source = source
         self.target = target
         self.result = Copied()
-        self.explicit: frozenset[str] = frozenset()
+        self.roots: frozenset[str] = frozenset()
         self.refused: set[str] = set()  # what the target has no place for, and what refers to that
 
     def run(self, ids: Iterable[str] | None, progress: bool) -> Copied:
@@ -157,13 +155,13 @@ class _Copy:
                 f"nothing can be copied between them."
             )
         # Those of a table of GC3Pie are filled from attributes of the same names.
-        columns = {name: name for name in self.source.columns} | self.source._user_columns.definitions
-        self.target._adopt_columns(columns)
+        columns = {name: name for name in self.source.columns} | self.source.user_columns.definitions
+        self.target.adopt_columns(columns)
         with self.target.transaction():
             pass  # makes the store, if there is none yet
         with closing(_Journal(str(self.source.uuid), str(self.target.uuid))) as journal:
             present = self._present(journal, progress)
-            for _ in range(_ROUNDS):
+            for _ in range(ROUNDS):
                 if self._copy_changes(wanted, present, journal, progress):
                     break
             else:
@@ -189,10 +187,11 @@ class _Copy:
     def _graph(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
         """Return revisions and references of all that is to be copied, damaged records left out."""
         try:
-            revisions, graph, _ = self.source._closure(wanted)
+            nodes = self.source.backend.graph(wanted)
         except StoreError:
-            revisions, graph = self._graph_with_damage(wanted)
-        return revisions, graph
+            return self._graph_with_damage(wanted)
+        revisions = {id_: node.revision for id_, node in nodes.items()}
+        return revisions, {id_: node.references for id_, node in nodes.items()}
 
     def _graph_with_damage(self, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
         revisions: dict[str, int] = {}
@@ -202,7 +201,7 @@ class _Copy:
             if id_ in graph or id_ in self.result.failed:
                 continue
             try:
-                found = list(self.source._read([id_]))
+                found = list(self.source.backend.read([id_]))
                 record = self.source.describe(id_) if found else None
             except StoreError as error:
                 self.result.failed[id_] = str(error)
@@ -235,82 +234,74 @@ class _Copy:
     ) -> bool:
         """Copy what is not there yet; whether nothing was changed meanwhile."""
         revisions, graph = self._graph([id_ for id_ in wanted if id_ not in self.result.failed])
-        self.explicit = frozenset(self.source._by_origin()[0])
+        self.roots = frozenset(self.source.backend.roots()[0])
         changed = {id_ for id_, revision in revisions.items() if present.get(id_, ("", -1))[1] != revision}
         todo = dependents(graph, changed)
         self.result.ids.update({id_: present[id_][0] for id_ in graph if id_ not in todo})
         parts = components({id_: graph[id_] for id_ in todo}, [id_ for id_ in graph if id_ in todo])
         late: set[str] = set()
         bar = with_progress(parts, "copying", total=len(todo), show=progress)
-        for batch in self._batches(bar, revisions, graph, late):
+        parts_read = self._read_parts(bar, revisions, graph, late)
+        for batch in split_by_size(parts_read, _size_of, max_count=batching.MAX_COUNT):
             for id_, copied in self._write(batch, journal).items():
                 present[id_] = copied
                 self.result.ids[id_] = copied[0]
         return not late
 
-    def _batches(
+    def _read_parts(
         self,
         parts: Iterable[Sequence[str]],
         revisions: dict[str, int],
         graph: dict[str, tuple[str, ...]],
         late: set[str],
-    ) -> Iterator[list[list[Draft]]]:
-        """Yield records to write together, those of a circle as one part, each part after what it refers to.
+    ) -> Iterator[list[PendingRecord]]:
+        """Yield records, those of a circle as one part, each part after what it refers to.
 
         What is in another revision by now is put into `late`, with all that refers to it.
         """
-        batch: list[list[Draft]] = []
-        records = size = 0
         for part in parts:
-            drafts = []
+            records = []
             for id_ in part:
                 try:
-                    draft = self._draft(id_)
+                    record = self._pending(id_)
                 except ObjectNotFoundError:
                     late.add(id_)
                 except StoreError as error:
                     self.result.failed[id_] = str(error)
                 else:
-                    drafts.append(draft)
-                    if draft.revision != revisions[id_] or not late.isdisjoint(graph[id_]):
+                    records.append(record)
+                    if record.revision != revisions[id_] or not late.isdisjoint(graph[id_]):
                         late.add(id_)
             if not late.isdisjoint(part):
                 late.update(part)
                 continue
-            if drafts:
-                batch.append(drafts)
-                records += len(drafts)
-                size += sum(draft.encoded.size for draft in drafts)
-            if records >= _RECORDS or size >= _BYTES:
-                yield batch
-                batch, records, size = [], 0, 0
-        if batch:
-            yield batch
+            if records:
+                yield records
 
-    def _draft(self, id_: str) -> Draft:
-        draft = self.source._take_out(id_)
-        draft.fields["columns"] = self._same_columns(draft.fields["columns"])
+    def _pending(self, id_: str) -> PendingRecord:
+        record = read_for_export(self.source.backend, id_)
+        record.entry["columns"] = self._same_columns(record.entry["columns"])
         if "." not in id_:  # a bare number, as in a table of GC3Pie
-            name = str(draft.fields["cls"]).rpartition(".")[2]
-            draft.prefix = "".join(c if c.isalnum() else "_" for c in name)[:MAX_PREFIX] or "object"
-        return draft
+            name = str(record.entry["cls"]).rpartition(".")[2]
+            record.prefix = "".join(c if c.isalnum() else "_" for c in name)[:MAX_PREFIX] or "object"
+        return record
 
     def _same_columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of user columns that mean the same in the target."""
-        here, there = (store._user_columns.definitions for store in (self.source, self.target))
+        here, there = (store.user_columns.definitions for store in (self.source, self.target))
         return {k: v for k, v in values.items() if k not in here or k not in there or here[k] == there[k]}
 
-    def _write(self, batch: list[list[Draft]], journal: _Journal) -> dict[str, tuple[str, int]]:
+    def _write(self, batch: list[list[PendingRecord]], journal: _Journal) -> dict[str, tuple[str, int]]:
         """Write one batch; return the new IDs and the revisions that were copied, by ID in the source."""
-        together = {str(draft.id): draft for part in batch for draft in part}
-        before = {id_: (draft.revision, tuple(draft.references)) for id_, draft in together.items()}
+        together = {str(record.id): record for part in batch for record in part}
+        before = {id_: (record.revision, tuple(record.references)) for id_, record in together.items()}
         try:
             return self._write_together(together, journal)
         except SaveError as error:  # the target has no place for one of them
             if len(batch) > 1:
                 for id_, (revision, references) in before.items():
-                    draft = together[id_]
-                    draft.id, draft.revision, draft.references = id_, revision, references
+                    record = together[id_]
+                    record.id, record.revision, record.references = id_, revision, references
                 found: dict[str, tuple[str, int]] = {}
                 for part in batch:
                     written = self._write([part], journal)
@@ -322,36 +313,36 @@ class _Copy:
                 self.refused.add(id_)
             return {}
 
-    def _write_together(self, together: dict[str, Draft], journal: _Journal) -> dict[str, tuple[str, int]]:
-        revisions = {id_: draft.revision for id_, draft in together.items()}
+    def _write_together(
+        self, together: dict[str, PendingRecord], journal: _Journal
+    ) -> dict[str, tuple[str, int]]:
+        revisions = {id_: record.revision for id_, record in together.items()}
         now = time.time_ns() // 1000
-        for id_, draft in together.items():
-            draft.references = [self._reference(str(other), together) for other in draft.reference_ids()]
-            fields = draft.fields
-            fields["now"] = fields["now"] or now
-            fields["created"] = fields["created"] or fields["now"]
-            fields["explicit"] = id_ in self.explicit
+        for id_, record in together.items():
+            record.references = [self._reference(str(other), together) for other in record.reference_ids()]
+            fields = record.entry
+            fields["modified"] = fields["modified"] or now
+            fields["created"] = fields["created"] or fields["modified"]
+            fields["is_root"] = id_ in self.roots
             origin = json.loads(fields["origin"] or "{}")
             origin[_KEY] = {"store": self.source.uuid, "id": id_, "revision": revisions[id_]}
             fields["origin"] = json.dumps(origin)
-        drafts = list(together.values())
-        for draft in drafts:
-            draft.id = None
-            draft.revision = 1
-        reserve = getattr(self.target, "_reserve", None)
-        with self.target._lock, self.target._step():
-            if reserve is not None:  # it can be told afterwards which of these were written
-                reserve(drafts)
-                journal.note({id_: (str(d.id), revisions[id_]) for id_, d in together.items()})
-            self.target._write(drafts)
-        written = {id_: (str(draft.id), revisions[id_]) for id_, draft in together.items()}
+        for record in together.values():
+            record.id = None
+            record.revision = 1
+
+        def note() -> None:  # it can be told afterwards which of these were written
+            journal.note({id_: (str(record.id), revisions[id_]) for id_, record in together.items()})
+
+        self.target.write_records(list(together.values()), reserved=note)
+        written = {id_: (str(record.id), revisions[id_]) for id_, record in together.items()}
         journal.note(written)
         for new, _ in written.values():
             self.target.verify(new)
         self.result.new += len(written)
         return written
 
-    def _reference(self, id_: str, together: dict[str, Draft]) -> str | Draft:
+    def _reference(self, id_: str, together: dict[str, PendingRecord]) -> str | PendingRecord:
         if id_ in together:
             return together[id_]
         if id_ in self.result.ids:
@@ -361,6 +352,10 @@ class _Copy:
         # It was gone, or is damaged: the copy refers to nothing as well.
         prefix, dot, _ = id_.rpartition(".")
         return f"{prefix}{dot}0"
+
+
+def _size_of(part: Sequence[PendingRecord]) -> int:
+    return sum(record.encoded.size for record in part)
 
 
 class _Journal:

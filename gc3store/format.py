@@ -35,7 +35,7 @@ import xxhash
 
 from gc3store.columns import columns_from_json, columns_to_json
 from gc3store.ids import is_id
-from gc3store.record import ENTRY_FIELDS, FieldKind, Record, from_microseconds
+from gc3store.record import ENTRY_FIELDS, FieldKind, Record, from_microseconds, to_microseconds
 
 __all__ = [
     "DETACHED",
@@ -44,13 +44,17 @@ __all__ = [
     "PLAIN",
     "Damaged",
     "Head",
+    "aligned",
     "dump_json",
+    "entry_from_json",
+    "entry_of_record",
     "entry_to_json",
     "load_json",
     "offsets",
     "pack_head",
     "payload_size",
     "record_from_json",
+    "split_payload",
     "unpack_head",
 ]
 
@@ -148,14 +152,45 @@ def entry_to_json(entry: Mapping[str, Any], **further: Any) -> dict[str, Any]:
         value = further.pop(name) if name in further else entry.get(name)
         if field.kind == "columns" and value:
             value = columns_to_json(value)
-        if name not in _IN_FIXED_PART and _is_given(value):
+        # An empty string and a zero are values; a tuple, a list or a mapping without anything is not.
+        if (value or type(value) in (int, str)) and name not in _IN_FIXED_PART:
             found[field.key] = value
-    found.update((name, value) for name, value in further.items() if _is_given(value))
+    found |= {name: value for name, value in further.items() if value or type(value) in (int, str)}
     return found
 
 
-def _is_given(value: Any) -> bool:
-    return value is not None and value is not False and value != () and value != [] and value != {}
+def entry_from_json(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `entry_to_json` was given, without ID and references."""
+    entry: dict[str, Any] = {}
+    for name, field in ENTRY_FIELDS.items():
+        if name in _IN_FIXED_PART or name in ("id", "references"):
+            continue
+        value = found.get(field.key)
+        if field.kind == "columns":
+            value = columns_from_json(value or {}, tuple(value or ()))
+        elif field.kind == "strings":
+            value = tuple(value or ())
+        elif field.kind == "boolean":
+            value = bool(value)
+        entry[name] = value
+    return entry
+
+
+def entry_of_record(record: Record) -> dict[str, Any]:
+    """Return the catalogue entry that a record shows, in the form of `gc3store.backend.PendingRecord.entry`."""
+    entry: dict[str, Any] = {}
+    for name, field in ENTRY_FIELDS.items():
+        if name in _IN_FIXED_PART or name in ("id", "references"):
+            continue
+        value = getattr(record, name)
+        if field.kind == "time" and value is not None:
+            value = to_microseconds(value)
+        elif field.kind == "json":
+            value = json.dumps(dict(value))
+        elif field.kind == "columns":
+            value = dict(value)
+        entry[name] = value
+    return entry
 
 
 def record_from_json(
@@ -228,6 +263,36 @@ class Head(NamedTuple):
     json: bytes
     end: int
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the payload needs none of our hooks for reading."""
+        return self.flags & PLAIN != 0
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether the payload is in a file of its own."""
+        return self.flags & DETACHED != 0
+
+    def repack(self, entry: Mapping[str, Any]) -> bytes:
+        """Return the head of the same payload with another catalogue entry."""
+        return pack_head(
+            entry,
+            flags=self.flags,
+            revision=self.revision,
+            stream_size=self.stream_size,
+            checksum=self.checksum,
+            n_references=self.n_references,
+            n_buffers=self.n_buffers,
+        )
+
+    def check_length(self, entry: Mapping[str, Any], length: int) -> None:
+        """Raise `Damaged` if a record of `length` bytes is too short or too long."""
+        stop = self.end
+        if not self.is_detached:
+            stop += payload_size(self.stream_size, entry.get("buffers", ()))
+        if length != stop:
+            raise Damaged(f"it is {length} bytes long and should be {stop}")
+
     def entry(self) -> dict[str, Any]:
         """Return the catalogue entry; `Damaged` if it is none, or has something in it that cannot be."""
         try:
@@ -249,11 +314,15 @@ def pack_head(
     flags: int,
     revision: int,
     stream_size: int,
-    n_references: int,
-    n_buffers: int,
     checksum: bytes,
+    n_references: int | None = None,
+    n_buffers: int | None = None,
 ) -> bytes:
-    """Return the bytes that stand before a payload."""
+    """Return the bytes that stand before a payload; the numbers are those of the entry unless they are given."""
+    if n_references is None:
+        n_references = len(entry.get("references", ()))
+    if n_buffers is None:
+        n_buffers = len(entry.get("buffers", ()))
     head = dump_json(entry)
     body = (
         _REST.pack(VERSION, flags, len(head), revision, stream_size, n_references, n_buffers, checksum) + head
@@ -307,3 +376,37 @@ def payload_size(stream_size: int, sizes: Sequence[int]) -> int:
     for size in sizes:
         position += -position % _ALIGNMENT + size
     return position
+
+
+def split_payload(payload: memoryview, stream_size: int, sizes: Sequence[int]) -> list[memoryview]:
+    """Return the buffers of a payload, as views of it.
+
+    >>> split_payload(memoryview(b"stream" + bytes(58) + b"buffer"), 6, [6])[0].tobytes()
+    b'buffer'
+    """
+    places = zip(offsets(stream_size, sizes), sizes, strict=True)
+    return [payload[start : start + size] for start, size in places]
+
+
+def aligned(
+    parts: Iterable[Iterable[memoryview]], stream_size: int, sizes: Iterable[int]
+) -> Iterator[bytes | memoryview]:
+    """Yield a payload piece by piece, with gaps where the next buffer begins later.
+
+    Parameters
+    ----------
+    parts : iterable
+        The stream, then each buffer, each in pieces.
+    stream_size, sizes
+        How long they are, in bytes.
+    """
+    starts = iter([0, *offsets(stream_size, sizes)])
+    position = 0
+    for part in parts:
+        gap = next(starts) - position
+        if gap:
+            yield bytes(gap)
+            position += gap
+        for piece in part:
+            position += piece.nbytes
+            yield piece

@@ -64,7 +64,8 @@ def check_id(id_: object) -> str:
         ...
     gc3store.errors.InvalidIdError: '../etc/passwd' is not an ID: an ID reads like 'IsingRun.26'.
     """
-    if type(id_) is str and is_id(id_):
+    # As `is_id`, for an ID whose characters may have four bytes each.
+    if type(id_) is str and _ID.fullmatch(id_) is not None and len(id_) * 4 <= MAX_BYTES:
         return id_
     if isinstance(id_, str):
         # A subclass of str (GC3Pie's own IDs are one) is taken for what it says.

@@ -46,7 +46,7 @@ MOVED: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("gc3store.errors", "_rebuild"): ("gc3store.persistable", "error"),
     ("gc3store.paths", "MISSING"): ("gc3store.persistable", "MISSING"),
     ("gc3store.placeholder", "named"): ("gc3store.persistable", "named"),
-    ("gc3store.primitives", "ReplacedError"): ("gc3store.engine.primitives", "ReplacedError"),
+    ("gc3store.primitives", "ReplacedError"): ("gc3store.backend", "ReplacedError"),
     ("gc3store.primitives", "reopened"): ("gc3store.persistable", "reopened"),
     ("gc3store.record", "Condition"): ("gc3store.query", "Condition"),
     ("gc3store.record", "Query"): ("gc3store.query", "Query"),

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from gc3store.errors import NotSupportedError
+from gc3store.errors import NotSupportedError, ObjectNotFoundError
+from gc3store.ids import number_of
 from gc3store.query import Query
 from gc3store.record import Record
 from gc3store.support.redaction import redact
@@ -24,16 +26,18 @@ from gc3store.support.redaction import redact
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KEEP", "Store"]
+__all__ = ["KEEP", "Keep", "Store"]
 
 
-class _Keep:
+class Keep:
+    """The type of `KEEP`."""
+
     def __repr__(self) -> str:
         return "KEEP"
 
 
 #: Stands for "leave it as it is" where `None` means "none".
-KEEP: Final = _Keep()
+KEEP: Final = Keep()
 
 
 class Store(ABC):
@@ -133,21 +137,52 @@ class Store(ABC):
         """
         raise self._unsupported("list")
 
+    def query(self, **filters: Any) -> Query:
+        """Return the query that the keyword arguments of `list` mean."""
+        known = {k: filters.pop(k) for k in ("query", "order", "offset", "limit") if k in filters}
+        return Query.build(filters, columns=self.columns, **known)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the store's user columns."""
+        return ()
+
     def describe(self, id_: str) -> Record:
-        """Return everything known of an object without loading it."""
-        raise self._unsupported("describe")
+        """Return everything known of an object without loading it.
+
+        Where a store only lists its IDs, this is the ID, and the class name that it begins with.
+        """
+        if not self.offers("list"):
+            raise self._unsupported("describe")
+        if id_ not in self.list():
+            raise ObjectNotFoundError(f"There is no object {id_!r:.60} in this store.", id=id_)
+        return _ListedRecord(id=id_, cls=id_.rpartition(".")[0])
 
     def records(self, query: Query | None = None) -> Iterator[Record]:
         """Yield the catalogue's entries that `query` asks for."""
-        raise self._unsupported("records")
+        if not self.offers("list"):
+            raise self._unsupported("records")
+        ids = self.list()
+        if self.offers("describe"):
+            return (query or Query()).apply(self.describe(id_) for id_ in ids)
+        return (query or Query()).apply(
+            _ListedRecord(id=str(id_), cls=str(id_).rpartition(".")[0], revision=place)
+            for place, id_ in enumerate(ids)
+        )
 
     def count(self, query: Query | None = None) -> int:
         """Return how many entries `query` asks for, its offset and limit aside."""
-        raise self._unsupported("count")
+        if query is None and self.offers("list"):
+            return len(self.list())
+        return sum(1 for _ in self.records((query or Query()).but(offset=0, limit=None, order=())))
 
     def facets(self, field: str, query: Query | None = None) -> dict[Any, int]:
         """Return how many of the entries that `query` asks for have which value of `field`."""
-        raise self._unsupported("facets")
+        records = self.records((query or Query()).but(offset=0, limit=None, order=()))
+        counts: Counter[Any] = Counter()
+        for record in records:
+            counts.update(record.tags if field == "tags" else (record[field],))
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))
 
     def update(self, id_: str, *, name: Any = KEEP, tags: Any = KEEP) -> None:
         """Change an object's name or tags, leaving its content alone."""
@@ -171,11 +206,15 @@ class Store(ABC):
 
     def references(self, id_: str) -> builtins.list[str]:
         """Return the IDs of the objects that this one refers to."""
-        raise self._unsupported("references")
+        if not self.offers("describe"):
+            raise self._unsupported("references")
+        return builtins.list(self.describe(id_).references)
 
     def referrers(self, id_: str) -> builtins.list[str]:
         """Return the IDs of the objects that refer to this one."""
-        raise self._unsupported("referrers")
+        if not (self.offers("describe") and self.offers("list")):
+            raise self._unsupported("referrers")
+        return [other for other in self.list() if id_ in self.describe(other).references]
 
     def table(self, **options: Any) -> pd.DataFrame:
         """Return a table with one row per object, indexed by ID."""
@@ -191,6 +230,8 @@ class Store(ABC):
 
     def find(self, name: str) -> builtins.list[str]:
         """Return the IDs of the objects saved under `name`, the newest first."""
+        if not (self.offers("records") or self.offers("describe")):
+            raise self._unsupported("find")
         return [record.id for record in self.records(Query.build({"name": name}, order="-number"))]
 
     # What follows from the above.
@@ -209,7 +250,7 @@ class Store(ABC):
             self.remove(id_)
 
     def __len__(self) -> int:
-        return self.count() if self.offers("count") else len(self.list())
+        return self.count()
 
     def __bool__(self) -> bool:
         return True  # an empty store is a store
@@ -253,6 +294,20 @@ class Store(ABC):
 
     def _unsupported(self, method: str) -> NotSupportedError:
         return NotSupportedError(f"A {type(self).__name__} store does not offer {method}().")
+
+
+class _ListedRecord(Record):
+    """A record of which little but its ID is known; if the ID has no number, its place in the list stands for it."""
+
+    __slots__ = ()
+
+    @property
+    def number(self) -> int:
+        """The number in the ID, or the place in the list."""
+        try:
+            return number_of(self.id)
+        except ValueError:
+            return self.revision
 
 
 _DERIVED: Collection[str] = ("save_many", "load_many", "remove_many")

@@ -7,7 +7,7 @@ import pickle
 from contextlib import contextmanager
 from pathlib import Path
 
-from gc3store.engine.primitives import corrupt, not_found
+from gc3store.backend import corrupt, not_found
 from gc3store.errors import UnpicklableError
 from gc3store.ids import check_id, make_id, number_of, prefix_for
 from gc3store.pickling.explain import find_culprit

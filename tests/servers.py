@@ -36,10 +36,10 @@ KINDS = tuple(_PLACES)
 
 def connect(url: str) -> Any:
     """Return a connection of our own, in autocommit mode."""
-    from gc3store.sql.dialect import backend_for
+    from gc3store.sql.dialect import dialect_for
     from gc3store.sql.url import parse
 
-    return backend_for(parse(url)[0], durable=True, read_only=False, timeout=5).connect()
+    return dialect_for(parse(url)[0], durable=True, read_only=False, timeout=5).connect()
 
 
 @cache

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gc3store import make_store
 from gc3store.query import Query
 from gc3store.sql import query_cache
-from gc3store.sql.query_cache import Answers, packed_numbers
+from gc3store.sql.query_cache import QueryCache, packed_numbers
 
 ORDERS = [None, "-number", "name", "-name", "size", "cls"]
 
@@ -124,11 +124,11 @@ def test_values_that_are_equal_and_mean_something_else_are_kept_apart(tmp_path):
 
 def test_what_takes_up_too_much_is_not_kept_and_the_oldest_goes_first(monkeypatch):
     monkeypatch.setattr(query_cache, "_ROOM", 20_000)
-    kept = Answers(1)
+    cache = QueryCache(1)
     asked = []
 
     def ask(question, size):
-        return len(kept.of(question, lambda: asked.append(question) or array("q", range(size))))
+        return len(cache.get(question, lambda: asked.append(question) or array("q", range(size))))
 
     assert [ask("a", 600), ask("b", 600), ask("a", 600)] == [600] * 3
     assert asked == ["a", "b"]

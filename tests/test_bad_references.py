@@ -134,7 +134,7 @@ def damage_file(folder, id_, references):
 
 
 def damage_row(store, id_, target):
-    table = store._statements.schema.reference.name
+    table = store.backend.statements.schema.reference.name
     number = number_of(id_)
     if store.url.startswith("sqlite"):
         with (

@@ -82,7 +82,7 @@ def same_answers(store, objects, queries):
     for query in queries:
         expected = [record.id for record in query.apply(everything)]
         assert [record.id for record in store.records(query)] == expected, query
-        assert store._ids(query) == expected
+        assert store.backend.ids(query) == expected
         assert store.count(query) == len(list(query.but(offset=0, limit=None).apply(everything)))
 
 
@@ -239,9 +239,9 @@ def test_a_process_that_knows_no_columns_leaves_no_stale_ones(place):
 
 
 def test_filling_is_interrupted_and_goes_on(place, monkeypatch):
-    from gc3store.engine import backfill as filling
+    from gc3store.support import batching
 
-    monkeypatch.setattr(filling, "_RECORDS", 10)
+    monkeypatch.setattr(batching, "MAX_COUNT", 10)
     with place.open(durable=False) as store:
         store.save_many([{"x": n} for n in range(40)])
     calls = []

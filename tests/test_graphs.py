@@ -310,7 +310,7 @@ class TestReferences:
 
         with place.open() as store:
             store.save(Node("root", Node("child")))
-            stored = store._fetch("Node.1")
+            stored = store.backend.read_one("Node.1")
             stream = stored.open().file().read()
         obj = pickle.Unpickler(io.BytesIO(stream)).load()
         assert type(obj) is Node
@@ -403,12 +403,9 @@ class TestRoundTrips:
             id_ = store.save(Node("root", *(Node(i, shared) for i in range(50))))
         with make_store(tmp_path / "objects") as store:
             opened = []
-            real = type(store)._read_file
-            monkeypatch.setattr(
-                type(store),
-                "_read_file",
-                lambda self, path, *args: opened.append(path) or real(self, path, *args),
-            )
+            layout = store.backend.layout
+            real = layout.read_file
+            monkeypatch.setattr(layout, "read_file", lambda path: opened.append(path) or real(path))
             store.load(id_)
         records = [path for path in opened if path.endswith(".gc3")]
         assert len(set(records)) == 52

@@ -543,7 +543,7 @@ class TestTransactions:
             store.save(existing)
             store.save(new)
             raise ZeroDivisionError
-        if store.atomic_batches:
+        if store.backend.atomic:
             assert store.list() == [id_]
             assert store.load(id_, fresh=True).value == "old"
             assert not hasattr(new, "persistent_id")
@@ -571,7 +571,7 @@ class TestTransactions:
             assert (gone(), part(), value()) == (None, None, None)
 
     def test_what_was_live_before_is_live_after_a_transaction_that_was_given_up(self, store):
-        if not store.atomic_batches:
+        if not store.backend.atomic:
             pytest.skip("what a directory has written stays written")
         node = Node("old")
         id_ = store.save(node)
@@ -617,7 +617,7 @@ class TestTransactions:
         assert not hasattr(changed.links[0], "persistent_id")
 
     def test_an_interrupt_while_it_is_undone_keeps_nothing_from_being_undone(self, store, monkeypatch):
-        if not store.atomic_batches:
+        if not store.backend.atomic:
             pytest.skip("what a directory has written stays written")
         kept = Node("kept")
         id_ = store.save(kept)
@@ -638,16 +638,17 @@ class TestTransactions:
         assert [store.load(i).value for i in store.save_many(nodes)] == [0, 1, 2, 3]
 
     def test_an_interrupt_of_a_part_undoes_the_whole(self, store, monkeypatch):
-        if not store.atomic_batches:
+        if not store.backend.atomic:
             pytest.skip("what a directory has written stays written")
         id_ = store.save(Node("kept"))
-        for name in ("_insert_records", "_settle"):  # between the two rows of a record; behind both
+        # Between the two rows of a record; behind both.
+        for owner, name in ((store.backend._writer, "_insert_records"), (store._transaction, "bind")):
             first, second = Node(1), Node(2)
             undone = pytest.raises(StoreUnavailableError, match=r"undone this transaction.*KeyboardInterrupt")
             with undone, store.transaction():
                 store.save(first)
                 with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-                    patch.setattr(store, name, interrupt)
+                    patch.setattr(owner, name, interrupt)
                     store.save(second)
                 with pytest.raises(StoreUnavailableError, match="undone this transaction"):
                     store.save(second)
@@ -655,16 +656,19 @@ class TestTransactions:
             assert not any(hasattr(node, "persistent_id") for node in (first, second))
 
     def test_reading_goes_on_after_an_interrupt_kept_a_step_from_ending(self, store, monkeypatch):
-        if not store.atomic_batches:
+        if not store.backend.atomic:
             pytest.skip("what a directory has written stays written")
         id_ = store.save(Node("kept"))
-        rollback = store._rollback
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(store, "_rollback", interrupt)
-            with store.transaction():
-                store.save(Node("gone"))
-                store._run(lambda connection: connection.execute("SELECT * FROM nonsense"))
-        assert store._rollback == rollback
+        rollback = store.backend.rollback
+
+        def interrupted_once():
+            monkeypatch.setattr(store.backend, "rollback", rollback)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(store.backend, "rollback", interrupted_once)
+        with pytest.raises(KeyboardInterrupt), store.transaction():
+            store.save(Node("gone"))
+            raise OSError
         assert (store.list(), store.load(id_).value) == ([id_], "kept")
         assert store.load(store.save(Node("next"))).value == "next"
 
@@ -710,8 +714,8 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
         if what == "bind":
             objects[id_] = Thing()
             identities.bind(objects[id_], kind_of(type(objects[id_])), "store", id_, 1, None, references)
-        elif what == "advance" and id_ in objects and identities._live.get(id_) is not None:
-            identities.advance(identities._live[id_], 2, None, references)
+        elif what == "advance" and id_ in objects and identities.by_id.get(id_) is not None:
+            identities.advance(identities.by_id[id_], 2, None, references)
         elif what == "drop":
             identities.drop(id_)
         elif what == "gone":
@@ -726,5 +730,5 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
             identities.make_way({id_: (Thing(), 3)})
         elif what == "sweep":
             identities._sweep()
-        graph = {one: identity.references for one, identity in identities._live.items()}
+        graph = {one: identity.references for one, identity in identities.by_id.items()}
         assert identities._reaching({id_}) == dependents(graph, {id_})

@@ -24,6 +24,7 @@ from gc3store.errors import (
 from gc3store.inspection import Inert, class_path, parts, read, text
 from gc3store.inspection.jobs import Job
 from gc3store.paths import MISSING, evaluate, parse
+from gc3store.testing import reads
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 
@@ -216,11 +217,11 @@ def test_placeholders_carry_and_keep_everything(store, model):
 
 def test_unchanged_placeholders_are_written_byte_for_byte_elsewhere(store, model, tmp_path):
     id_ = store.save(model.Run(3, data=b"x" * 100_000))
-    stream = store._fetch(id_).open().stream
+    stream = store.backend.read_one(id_).open().stream
     del sys.modules["gone_model"]
     with again(store) as other, make_store(tmp_path / "other") as target:
         copy = target.save(other.load(id_, missing="placeholder"))
-        written = target._fetch(copy).open().stream
+        written = target.backend.read_one(copy).open().stream
         assert bytes(written) == bytes(stream)
 
 
@@ -319,16 +320,14 @@ def test_what_was_read_is_remembered_until_it_changes(store, model, monkeypatch)
     columns = [".size"]
     first = store.table(columns=columns)
     assert list(first.loc[[id_, other], ".size"]) == [1, 2]
-    read = []
-    original = type(store)._read
-    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
-    assert store.table(columns=columns).equals(first)
-    assert not read
-    obj.size = 5
-    store.save(obj)
-    read.clear()
-    assert store.table(columns=columns).loc[id_, ".size"] == 5
-    assert read == [id_]
+    with reads(store) as read:
+        assert store.table(columns=columns).equals(first)
+        assert not read
+        obj.size = 5
+        store.save(obj)
+        read.clear()
+        assert store.table(columns=columns).loc[id_, ".size"] == 5
+        assert read == [id_]
 
 
 @pytest.mark.parametrize(
@@ -387,14 +386,11 @@ def test_columns_that_nobody_has(store, model):
 
 def test_a_hint_is_worth_no_failure_and_no_large_record(store, model, monkeypatch):
     large = store.save(model.Run(1, temperature=1.5, data=[0.5] * 300_000))
-    read = []
-    original = type(store)._read
-    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
-    for _ in range(2):
-        with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
-            store.table(columns=["temprature"])
+    with reads(store) as read:
+        for _ in range(2):
+            with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
+                store.table(columns=["temprature"])
     assert read == [large]  # once for the column, never for the hint
-    monkeypatch.undo()
     store.remove(large)
     id_ = store.save(model.Run(1, temperature=1.5))
 
@@ -404,7 +400,7 @@ def test_a_hint_is_worth_no_failure_and_no_large_record(store, model, monkeypatc
     assert store.table(columns=[".size"]).loc[id_, ".size"] == 1
     with pytest.warns(StoreWarning, match="temperature"):
         store.table(columns=["temprature"])
-    monkeypatch.setattr(type(store), "_read", fails)
+    monkeypatch.setattr(store.backend, "read", fails)
     with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
         store.table(columns=["temprature"])
 
@@ -529,19 +525,17 @@ def test_references_in_cells_are_shown_and_not_followed(store, model, dangling, 
         with pytest.warns(gc3store.DanglingReferenceWarning):
             store.remove(part.persistent_id)
     table = store.table(columns=["runs[0]", "runs"])
-    read = []
-    original = type(store)._read
-    monkeypatch.setattr(type(store), "_read", lambda self, ids: read.extend(ids) or original(self, ids))
-    assert f"→ {table.loc[id_, 'runs[0]'].id}" in repr(table)
-    assert "→" in table._repr_html_()
-    reference = table.loc[id_, "runs[0]"]
-    for name in ("_repr_html_", "_ipython_display_", "_typ", "__array__", "__array_interface__"):
-        assert name == "_repr_html_" or not hasattr(reference, name)
-    assert "→" in reference._repr_html_()
-    assert not read
-    if not dangling:
-        assert reference.energy == 1.5
-        assert read
+    with reads(store) as read:
+        assert f"→ {table.loc[id_, 'runs[0]'].id}" in repr(table)
+        assert "→" in table._repr_html_()
+        reference = table.loc[id_, "runs[0]"]
+        for name in ("_repr_html_", "_ipython_display_", "_typ", "__array__", "__array_interface__"):
+            assert name == "_repr_html_" or not hasattr(reference, name)
+        assert "→" in reference._repr_html_()
+        assert not read
+        if not dangling:
+            assert reference.energy == 1.5
+            assert read
 
 
 def test_what_looks_like_a_frame_to_pandas_is_shown(store, model):

@@ -8,7 +8,7 @@ from itertools import count, product
 
 import pytest
 
-from gc3store.filesystem.writing import DETACH
+from gc3store.filesystem.staging import DETACH
 from gc3store.testing import Node
 
 from .interrupting import interrupted
@@ -35,12 +35,13 @@ def known(objects):
 #: In which modules, and at every how manieth line there. Where steps begin and end each line is tried;
 #: the other stride is a prime, so that no loop is met at the same lines only.
 STEPS = (
-    "gc3store.engine.primitives",
+    "gc3store.engine.transaction",
     "gc3store.engine.record_store",
-    "gc3store.engine.settling",
+    "gc3store.engine.writer",
     "gc3store.engine.identity",
     "gc3store.sql.session",
-    "gc3store.filesystem.writing",
+    "gc3store.filesystem.backend",
+    "gc3store.filesystem.staging",
     "gc3store.support.files",
 )
 EVERYWHERE = ("gc3store.",)

@@ -215,7 +215,7 @@ def content(obj):
 
 
 def payload(store, id_):
-    source = store._fetch(id_).open()
+    source = store.backend.read_one(id_).open()
     return bytes(source.stream.read() if hasattr(source.stream, "read") else source.stream)
 
 

@@ -86,7 +86,7 @@ def contents(store):
 
 def leave_out(pattern):
     """Let the file store synchronise nothing any more whose path is like that."""
-    from gc3store.filesystem import layout, writing
+    from gc3store.filesystem import backend, layout, numbering, staging
     from gc3store.support import files
 
     def unless(function):
@@ -99,7 +99,7 @@ def leave_out(pattern):
     for name in ("sync_file", "sync_directory"):
         changed = unless(getattr(files, name))
         setattr(files, name, changed)
-        for module in (layout, writing):
+        for module in (backend, layout, numbering, staging):
             if hasattr(module, name):
                 setattr(module, name, changed)
 

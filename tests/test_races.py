@@ -312,8 +312,9 @@ def test_some_order_explains_it(kind, seconds, tmp_path, capsys):
 
 
 def loses(store, rng):
-    publish = store._publish
-    store._publish = lambda staged: None if rng.random() < 0.1 else publish(staged)
+    staging = store.backend.staging
+    publish = staging.publish
+    staging.publish = lambda staged: None if rng.random() < 0.1 else publish(staged)
 
 
 def doubles(store, rng):
@@ -325,13 +326,13 @@ def doubles(store, rng):
 
 
 def forgets_what_was_expected(store, rng):
-    from gc3store.filesystem import writing
+    from gc3store.filesystem import backend
 
-    writing.check_revision = lambda id_, expected, found: None
+    backend.check_revision = lambda id_, expected, found: None
 
 
 def removes_nothing(store, rng):
-    store._delete = lambda ids: None
+    store.backend.delete = lambda ids: None
 
 
 def shows_what_was(store, rng):
@@ -345,7 +346,7 @@ def lists_too_little(store, rng):
 
 
 def gives_numbers_twice(store, rng):
-    store._allocate = lambda count: rng.randrange(10, 40)
+    store.backend.numbers.allocate = lambda count: rng.randrange(10, 40)
 
 
 def tears(store, rng):
@@ -366,7 +367,7 @@ def tears(store, rng):
             if stage.data is not None:
                 os.rename(stage.data, stage.data_target)
 
-    store._publish = publish
+    store.backend.staging.publish = publish
 
 
 @pytest.mark.parametrize(

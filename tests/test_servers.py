@@ -41,8 +41,8 @@ def store(url, request):
 
 def kill_backends(store) -> None:
     """Let the server cut all connections of a store's thread."""
-    raw = store._session().connection.raw
-    killer = connect(store._backend.absolute_url().render_as_string(hide_password=False))
+    raw = store.backend.session.link().connection.raw
+    killer = connect(store.backend.reopening(with_password=True)[0])
     if "postgresql" in store.url:
         killer.execute("SELECT pg_terminate_backend(%s)", (raw.info.backend_pid,))
     else:
@@ -98,21 +98,21 @@ class TestLostConnections:
 
     def test_during_a_commit_it_is_found_out(self, store, monkeypatch):
         store.save([0])
-        commit = store._backend.commit
+        commit = store.backend.dialect.commit
 
         def lose(connection, *, before):
-            monkeypatch.setattr(store._backend, "commit", commit)
+            monkeypatch.setattr(store.backend.dialect, "commit", commit)
             if not before:
                 commit(connection)
             kill_backends(store)
             connection.execute("SELECT 1")
 
-        monkeypatch.setattr(store._backend, "commit", lambda c: lose(c, before=False))
+        monkeypatch.setattr(store.backend.dialect, "commit", lambda c: lose(c, before=False))
         node = Node("committed")
         id_ = store.save(node)  # it was committed, only the answer was lost
         assert (store.list(), node.persistent_id) == (["list.1", id_], id_)
         node.value = "lost"
-        monkeypatch.setattr(store._backend, "commit", lambda c: lose(c, before=True))
+        monkeypatch.setattr(store.backend.dialect, "commit", lambda c: lose(c, before=True))
         with pytest.raises(StoreUnavailableError, match="nothing was changed"):
             store.save(node)
         assert store.load(id_, fresh=True).value == "committed"
@@ -122,26 +122,30 @@ class TestLostConnections:
     @pytest.mark.parametrize("committed", [True, False])
     def test_a_commit_in_doubt_can_be_repeated(self, store, monkeypatch, committed):
         store.save([0])
-        backend, commit, reach = store._backend, store._backend.commit, store._backend.connect
+        dialect, commit, reach = (
+            store.backend.dialect,
+            store.backend.dialect.commit,
+            store.backend.dialect.connect,
+        )
 
         def lose(connection):
             if committed:
                 commit(connection)
             kill_backends(store)
-            monkeypatch.setattr(backend, "commit", commit)
-            monkeypatch.setattr(backend, "connect", unreachable)
+            monkeypatch.setattr(dialect, "commit", commit)
+            monkeypatch.setattr(dialect, "connect", unreachable)
             connection.execute("SELECT 1")
 
         def unreachable():
-            raise backend.dialect.dbapi.OperationalError(2003, "cannot connect")
+            raise dialect.sqlalchemy.dbapi.OperationalError(2003, "cannot connect")
 
-        monkeypatch.setattr(backend, "timeout", 0.1)
+        monkeypatch.setattr(dialect, "timeout", 0.1)
         for obj in (Node(1), [1, 2]):
             before = store.list()
-            monkeypatch.setattr(backend, "commit", lose)
+            monkeypatch.setattr(dialect, "commit", lose)
             with pytest.raises(OutcomeUnknownError, match="not be saved twice"):
                 store.save(obj)
-            monkeypatch.setattr(backend, "connect", reach)
+            monkeypatch.setattr(dialect, "connect", reach)
             id_ = store.save(obj)
             assert store.list() == [*before, id_]
 
@@ -162,12 +166,12 @@ def _save_one(url, name):
 class TestLocks:
     def test_a_lock_is_waited_for_and_then_reported(self, store):
         id_ = store.save([1])
-        other = connect(store._backend.absolute_url().render_as_string(hide_password=False))
+        other = connect(store.backend.reopening(with_password=True)[0])
         other.execute("BEGIN")
-        other.execute(f"UPDATE {store._table} SET revision = revision")
+        other.execute(f"UPDATE {store.backend.statements.schema.name} SET revision = revision")
         impatient = make_store(
-            store._backend.absolute_url().render_as_string(hide_password=False),
-            table_name=store._table,
+            store.backend.reopening(with_password=True)[0],
+            table_name=store.backend.statements.schema.name,
             timeout=1,
         )
         with pytest.raises(StoreUnavailableError, match="busy for more than 1 seconds"):
@@ -183,11 +187,11 @@ class TestLocks:
 
     def test_a_killed_process_keeps_no_lock(self, store):
         id_ = store.save([1])
-        url = store._backend.absolute_url().render_as_string(hide_password=False)
+        url = store.backend.reopening(with_password=True)[0]
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            child = make_store(url, table_name=store._table)
+            child = make_store(url, table_name=store.backend.statements.schema.name)
             with child.transaction():
                 child.replace(id_, [2])
                 os.write(writer, b"x")
@@ -202,8 +206,8 @@ class TestLocks:
 
     def test_writers_that_cross_end_in_some_order(self, store):
         a, b = store.save([1]), store.save([2])
-        url = store._backend.absolute_url().render_as_string(hide_password=False)
-        second = make_store(url, table_name=store._table, timeout=10)
+        url = store.backend.reopening(with_password=True)[0]
+        second = make_store(url, table_name=store.backend.statements.schema.name, timeout=10)
         outcomes = []
 
         def swap(mine, first, then, barrier):
@@ -249,11 +253,11 @@ class TestBadInput:
 
     def test_a_newer_schema_is_read_and_not_written(self, store):
         id_ = store.save([1])
-        url = store._backend.absolute_url().render_as_string(hide_password=False)
+        url = store.backend.reopening(with_password=True)[0]
         connection = connect(url)
-        connection.execute(f"UPDATE {store._table}_meta SET version = 99")
+        connection.execute(f"UPDATE {store.backend.statements.schema.name}_meta SET version = 99")
         connection.close()
-        newer = make_store(url, table_name=store._table)
+        newer = make_store(url, table_name=store.backend.statements.schema.name)
         assert newer.load(id_) == [1]
         for call in (lambda: newer.save(2), lambda: newer.remove(id_), lambda: newer.replace(id_, 2)):
             with pytest.raises(SchemaVersionError, match="99"):

@@ -153,7 +153,7 @@ class StoreMachine(RuleBasedStateMachine):
                 call()
         # Of a batch, a directory may keep what comes before the object that cannot be saved.
         for kept in set(self.store(second).list()) - set(self.plain) - set(self.graph):
-            assert not self.store(second).atomic_batches
+            assert not self.store(second).backend.atomic
             self.highest = max(self.highest, number_of(kept))
             self.store(second).remove(kept)
 

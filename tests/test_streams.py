@@ -9,10 +9,10 @@ import weakref
 import pytest
 
 from gc3store import Persistable
-from gc3store.support.batching import BYTES, MOST, Batches
+from gc3store.support.batching import MAX_BYTES, MAX_COUNT, Batches
 from gc3store.testing import Node, Point
 
-LARGE = BYTES + 2**20
+LARGE = MAX_BYTES + 2**20
 
 
 #: The large objects that there are.
@@ -149,10 +149,10 @@ def test_a_stream_may_save_what_it_gives(place):
 
 
 def test_batches_take_again_what_did_not_fit():
-    batches = Batches(range(MOST * 3))
+    batches = Batches(range(MAX_COUNT * 3))
     seen = []
     for batch in batches:
         part = batch[: max(1, len(batch) // 3)]
         seen += part
-        batches.weigh(len(part), len(part))
-    assert seen == list(range(MOST * 3))
+        batches.report_size(len(part), len(part))
+    assert seen == list(range(MAX_COUNT * 3))

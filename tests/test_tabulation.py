@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from gc3store.paths import MISSING
 from gc3store.support import cache as cached_files
 from gc3store.tables.attributes import texts
 from gc3store.tables.cell_values import UNKNOWN, Found, decoded, encoded
+from gc3store.testing import reads
 
 DATA = Path(__file__).parent / "data" / "gc3pie"
 
@@ -46,14 +48,11 @@ def store(request, tmp_path, cache):
         yield made
 
 
-def reads(store, monkeypatch):
-    """Return a list of what is read from now on."""
-    found = []
-    original = type(store)._inert_payloads
-    monkeypatch.setattr(
-        type(store), "_inert_payloads", lambda self, ids: found.extend(ids) or original(self, ids)
-    )
-    return found
+@pytest.fixture
+def watched():
+    """Return what writes down, from then on, which records of a store are read."""
+    with ExitStack() as stack:
+        yield lambda store: stack.enter_context(reads(store))
 
 
 def settle(store):
@@ -66,12 +65,12 @@ def settle(store):
 # References.
 
 
-def test_paths_lead_on_into_other_records(store, monkeypatch):
+def test_paths_lead_on_into_other_records(store, watched):
     inner = [Task(f"inner {n}", size=n) for n in range(3)]
     middle = [Task(f"middle {n}", [inner[n % 3]]) for n in range(30)]
     root = Task("root", middle, first=middle[0])
     store.save(root)
-    found = reads(store, monkeypatch)
+    found = watched(store)
     table = store.table(columns=["tasks[0].tasks[0].size", "first.tasks[0].jobname", "tasks[0].jobname"])
     row = table.loc[root.persistent_id]
     assert row.tolist() == [0, "inner 0", "middle 0"]
@@ -81,7 +80,7 @@ def test_paths_lead_on_into_other_records(store, monkeypatch):
     assert len(found) < 45
 
 
-def test_what_was_found_elsewhere_counts_until_that_changes(store, monkeypatch):
+def test_what_was_found_elsewhere_counts_until_that_changes(store):
     part = Task("part")
     whole = Task("whole", [part])
     store.save(whole)
@@ -90,8 +89,7 @@ def test_what_was_found_elsewhere_counts_until_that_changes(store, monkeypatch):
         assert store.table(columns=columns, **filters).loc[whole.persistent_id].tolist() == [part.jobname]
         settle(store)
         store.table(columns=columns, **filters)
-        with monkeypatch.context() as patch:
-            found = reads(store, patch)
+        with reads(store) as found:
             assert store.table(columns=columns, **filters).loc[whole.persistent_id].tolist() == [part.jobname]
             assert not found
         part.jobname += "!"
@@ -148,12 +146,12 @@ def fill(store, count=20):
     ]
 
 
-def test_everything_is_remembered_in_another_process_too(store, monkeypatch):
+def test_everything_is_remembered_in_another_process_too(store, watched):
     fill(store)
     settle(store)
     first = store.table(columns=COLUMNS)
     with make_store(store.url, read_only=True) as again:
-        found = reads(again, monkeypatch)
+        found = watched(again)
         assert again.table(columns=COLUMNS).equals(first)
         assert again.table(columns=["name", *COLUMNS]).drop(columns="name").equals(first)
         assert again.table(columns=COLUMNS, order="-number").iloc[::-1].equals(first)
@@ -161,25 +159,25 @@ def test_everything_is_remembered_in_another_process_too(store, monkeypatch):
         assert not found
 
 
-def test_only_what_changed_is_read_again(store, monkeypatch):
+def test_only_what_changed_is_read_again(store, watched):
     ids = fill(store)
     settle(store)
     store.table(columns=COLUMNS)
     store.replace(ids[3], {"size": 33})
     store.remove(ids[5])
     new = store.save({"size": 99})
-    found = reads(store, monkeypatch)
+    found = watched(store)
     table = store.table(columns=COLUMNS)
     assert sorted(found) == sorted([ids[3], new])
     assert table.loc[[ids[3], new], ".size"].tolist() == [33, 99]
     assert ids[5] not in table.index
 
 
-def test_other_queries_keep_what_was_remembered(store, monkeypatch):
+def test_other_queries_keep_what_was_remembered(store, watched):
     ids = fill(store)
     store.table(columns=COLUMNS, query=ids[8])
     store.table(columns=COLUMNS, query=ids[7])
-    found = reads(store, monkeypatch)
+    found = watched(store)
     assert len(store.table(columns=COLUMNS, query=ids[8])) == 1
     assert not found
 

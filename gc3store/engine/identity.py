@@ -11,7 +11,7 @@ from gc3store.persistable import IDENTITY, CarriedIdentity, Identity, Persistabl
 from gc3store.pickling import accepts_id, inherits, is_persistable, tag_class
 from gc3store.support.preview import has_preview
 
-__all__ = ["IdentityMap", "Kind", "kind_of"]
+__all__ = ["KINDS", "IdentityMap", "Kind", "kind_of"]
 
 
 class Kind(NamedTuple):
@@ -50,13 +50,10 @@ class Kind(NamedTuple):
     tagged: bool = False
 
 
-_kinds: dict[type, Kind] = {}
+class _Kinds(dict[type, Kind]):
+    """What classes mean to a store, worked out when first asked for."""
 
-
-def kind_of(cls: type) -> Kind:
-    """Return what class `cls` means to a store."""
-    kind = _kinds.get(cls)
-    if kind is None:
+    def __missing__(self, cls: type) -> Kind:
         persistable = is_persistable(cls)
         own = issubclass(cls, Persistable)
         kind = Kind(
@@ -69,10 +66,19 @@ def kind_of(cls: type) -> Kind:
             persistable and (hasattr(cls, "__setstate__") or not inherits(cls, "__reduce_ex__", object)),
             persistable and not own,
         )
-        if len(_kinds) > 1000:  # classes made again and again must not pile up here
-            _kinds.clear()
-        _kinds[cls] = kind
-    return kind
+        if len(self) > 1000:  # classes made again and again must not pile up here
+            self.clear()
+        self[cls] = kind
+        return kind
+
+
+#: What each class means to a store.
+KINDS = _Kinds()
+
+
+def kind_of(cls: type) -> Kind:
+    """Return what class `cls` means to a store."""
+    return KINDS[cls]
 
 
 class IdentityMap:
@@ -87,8 +93,11 @@ class IdentityMap:
     """
 
     def __init__(self) -> None:
+        #: UUID of the store; `None` as long as there is none.
+        self.store: str | None = None
         self._by_object: dict[int, Identity] = {}
-        self._live: dict[str, Identity] = {}
+        #: By the ID of a Persistable's record, the identity of its last live instance.
+        self.by_id: dict[str, Identity] = {}
         self._others: dict[str, list[Identity]] = {}
         #: Which records may have a live instance that refers to one; `None` until it is asked.
         self._referrers: dict[str, set[str]] | None = None
@@ -102,25 +111,26 @@ class IdentityMap:
 
     def live(self, id_: str) -> Any:
         """Return the live instance of a Persistable's record and its identity, or `None` twice."""
-        identity = self._live.get(id_)
+        identity = self.by_id.get(id_)
         if identity is not None:
             obj = identity()
             if obj is not None:
                 return obj, identity
         return None, None
 
-    def last(self, id_: str) -> Identity | None:
+    def latest_known(self, id_: str) -> Identity | None:
         """Return the identity of the last live instance of a Persistable's record, as far as it is known.
 
         The instance may be gone; that is forgotten only where no live one has a record that reaches this one.
         """
-        return self._live.get(id_)
+        return self.by_id.get(id_)
 
-    def identity_of(self, obj: Any, store: str | None) -> Identity | None:
-        """Return which record `obj` is in the store with UUID `store`, `None` if it is new there."""
+    def identity_of(self, obj: Any) -> Identity | None:
+        """Return which record `obj` is in the store, `None` if it is new there."""
+        store = self.store
         if store is None:
             return None
-        kind = kind_of(type(obj))
+        kind = KINDS[type(obj)]
         if not kind.trackable:
             return None
         if kind.persistable:
@@ -129,7 +139,7 @@ class IdentityMap:
                 if type(carried) is Identity:
                     return carried
                 # Not live: what is live here may be newer. It will be when it is saved.
-                return self.bind(obj, kind, store, carried.id, carried.revision, None, (), live=False)
+                return self.bind(obj, kind, carried.id, carried.revision, None, (), live=False)
         tracked = self._by_object.get(id(obj))
         return tracked if tracked is not None and tracked() is obj else None
 
@@ -137,7 +147,6 @@ class IdentityMap:
         self,
         obj: Any,
         kind: Kind,
-        store: str,
         id_: str,
         revision: int,
         checksum: bytes | None,
@@ -159,7 +168,7 @@ class IdentityMap:
             return None
         self.changes += 1
         identity = Identity(obj)
-        identity.store = store
+        identity.store = self.store  # type: ignore[assignment]
         identity.id = id_
         identity.revision = revision
         identity.checksum = checksum
@@ -168,12 +177,12 @@ class IdentityMap:
         key = id(obj)
         if self._undo is not None:
             told = _told(obj.__dict__) if kind.takes_id or kind.persistable else None
-            self._undo.append((self._unbind, identity, self._by_object.get(key), self._live.get(id_), told))
+            self._undo.append((self._unbind, identity, self._by_object.get(key), self.by_id.get(id_), told))
         self._by_object[key] = identity
         if kind.persistable:
             obj.__dict__[IDENTITY] = identity
             if live:
-                self._live[id_] = identity
+                self.by_id[id_] = identity
                 if self._referrers is not None:
                     self._note_references(identity)
         else:
@@ -186,7 +195,7 @@ class IdentityMap:
         return identity
 
     def _make_live(self, identity: Identity) -> None:
-        self._live[identity.id] = identity
+        self.by_id[identity.id] = identity
         if self._referrers is not None:
             self._note_references(identity)
 
@@ -198,15 +207,15 @@ class IdentityMap:
     def _sweep(self) -> None:
         """Forget the objects that are gone."""
         self._by_object = {key: i for key, i in self._by_object.items() if i() is not None}
-        live = {id_: i for id_, i in self._live.items() if i() is not None}
+        live = {id_: i for id_, i in self.by_id.items() if i() is not None}
         # What a live object has dropped without being saved may be gone; whether it is as it was still counts.
         reached = [id_ for i in live.values() for id_ in i.references if id_ not in live]
         while reached:
             id_ = reached.pop()
-            if id_ not in live and (gone := self._live.get(id_)) is not None:
+            if id_ not in live and (gone := self.by_id.get(id_)) is not None:
                 live[id_] = gone
                 reached += gone.references
-        self._live = live
+        self.by_id = live
         self._referrers = None
         self._others = {
             id_: alive
@@ -220,7 +229,7 @@ class IdentityMap:
         """Let an object know its ID by its attributes."""
         if not kind.persistable and not kind.tagged:
             tag_class(type(obj))
-            _kinds[type(obj)] = kind._replace(tagged=True)
+            KINDS[type(obj)] = kind._replace(tagged=True)
         attributes = obj.__dict__
         before = attributes.get("persistent_id")
         if "_id" not in attributes or attributes["_id"] == before:
@@ -233,7 +242,7 @@ class IdentityMap:
         """Note that the object was written as `revision`, and is the live instance now."""
         if self._undo is not None:
             before = (identity.revision, identity.checksum, identity.references, identity.verified)
-            self._undo.append((self._set_back, identity, before, self._live.get(identity.id)))
+            self._undo.append((self._set_back, identity, before, self.by_id.get(identity.id)))
         self.changes += 1
         identity.revision = revision
         identity.checksum = checksum
@@ -243,18 +252,18 @@ class IdentityMap:
         if obj is not None and kind_of(type(obj)).persistable:
             self._make_live(identity)
 
-    def make_way(self, taking: Mapping[str, tuple[object, int]]) -> None:
+    def supersede(self, replacements: Mapping[str, tuple[object, int]]) -> None:
         """Prepare for objects to become the live instances of their records.
 
         Parameters
         ----------
-        taking : mapping of str to (object, int)
-            The objects and their revisions, by ID. What refers to the instances whose places they
-            take still refers to those, so it is live no longer.
+        replacements : mapping of str to (object, int)
+            The objects and their revisions, by ID. What refers to the instances that they replace
+            still refers to those, so it is live no longer.
         """
         superseded = set()
-        for id_, (obj, revision) in taking.items():
-            live = self._live.get(id_)
+        for id_, (obj, revision) in replacements.items():
+            live = self.by_id.get(id_)
             if live is None or (old := live()) is obj:
                 continue
             if old is not None or live.revision != revision:
@@ -262,23 +271,23 @@ class IdentityMap:
         if not superseded:
             return
         for id_ in self._reaching(superseded):
-            if id_ in taking:
+            if id_ in replacements:
                 continue
             if self._undo is not None:
-                self._undo.append((self._make_live, self._live[id_]))
-            del self._live[id_]
+                self._undo.append((self._make_live, self.by_id[id_]))
+            del self.by_id[id_]
 
     def _reaching(self, changed: set[str]) -> set[str]:
         """Return the records whose live instances lead to one of `changed`, those themselves included."""
         if self._referrers is None:
             self._referrers = {}
-            for identity in list(self._live.values()):
+            for identity in list(self.by_id.values()):
                 self._make_live(identity)
         found, todo = set(changed), list(changed)
         while todo:
             id_ = todo.pop()
             for referrer in self._referrers.get(id_, set()) - found:
-                live = self._live.get(referrer)
+                live = self.by_id.get(referrer)
                 if live is not None and id_ in live.references:  # still
                     found.add(referrer)
                     todo.append(referrer)
@@ -295,8 +304,8 @@ class IdentityMap:
         """Note that the record is gone: its live objects have no ID any more."""
         self.changes += 1
         identities = list(self._others.get(id_, ()))
-        if id_ in self._live:
-            identities.append(self._live[id_])
+        if id_ in self.by_id:
+            identities.append(self.by_id[id_])
         for gone in identities:
             obj = gone()
             if obj is None:
@@ -308,7 +317,7 @@ class IdentityMap:
             _strip(obj, id_)
         # Last: until then, what was interrupted can be done again.
         self._others.pop(id_, None)
-        self._live.pop(id_, None)
+        self.by_id.pop(id_, None)
 
     def _rebind(self, identity: Identity) -> None:
         obj = identity()
@@ -316,7 +325,6 @@ class IdentityMap:
             self.bind(
                 obj,
                 kind_of(type(obj)),
-                identity.store,
                 identity.id,
                 identity.revision,
                 identity.checksum,
@@ -326,7 +334,7 @@ class IdentityMap:
 
     def clear(self) -> None:
         """Forget which instances are live: the next load makes new ones."""
-        self._live.clear()
+        self.by_id.clear()
 
     def begin(self) -> None:
         """Start to note how to undo changes."""
@@ -357,8 +365,8 @@ class IdentityMap:
     def _unbind(
         self, identity: Identity, before: Identity | None, live: Identity | None, told: _Told | None
     ) -> None:
-        if self._live.get(identity.id) is identity:
-            del self._live[identity.id]
+        if self.by_id.get(identity.id) is identity:
+            del self.by_id[identity.id]
         if live is not None and live() is not None:
             self._make_live(live)
         if others := self._others.pop(identity.id, None):
@@ -376,8 +384,8 @@ class IdentityMap:
         identity.revision, identity.checksum, identity.references, identity.verified = before
         if live is not None and live() is not None:
             self._make_live(live)
-        elif self._live.get(identity.id) is identity:
-            del self._live[identity.id]
+        elif self.by_id.get(identity.id) is identity:
+            del self.by_id[identity.id]
 
 
 #: How many identities are made at least between sweeps.

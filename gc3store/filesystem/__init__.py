@@ -13,7 +13,7 @@ Layout of a store's directory
 ``.gc3store/data/``
     Payloads of a megabyte or more, one file each, named in the record.
 ``.gc3store/environments/``
-    Who wrote records, where and with what, see `gc3store.support.provenance`.
+    By whom, where and with which versions records were written, see `gc3store.support.provenance`.
 ``.gc3store/columns/``
     The user columns, one file each, see `gc3store.columns`.
 ``.gc3store/tmp/``, ``.gc3store/locks/``
@@ -24,14 +24,13 @@ What is relied on
 `rename` is atomic, also on network file systems: a record appears, and is
 replaced, by renaming a complete file. IDs are given out by renaming the
 ``next-N`` file to a higher number, which succeeds for one of any number of
-processes on any number of hosts; there is no way back to a lower number. Two
+processes on any number of hosts; a number never becomes lower. Two
 processes that change the *same* record take turns by `flock`; where a network file
 system has no locks, the last of two changes made at the same moment wins.
 Durability is `fsync` of the file, then of the directory.
 
-The modules stand on each other: `directory` is the place, `reading` turns files into records, `numbering`
-gives out numbers, `writing` turns records into files, and `store` answers questions about the catalogue, with
-what `index` remembers of it.
+`FilesystemBackend` has a `Layout` (the names of files, and what is not records), `Records` (which reads them),
+`Staging` (which writes them), `Numbers` (which gives out numbers) and a `DirectoryIndex` (the catalogue, cached).
 """
 
 from gc3store.filesystem.layout import path_of

@@ -1,9 +1,7 @@
-"""The catalogue of a directory, remembered between calls.
+"""The catalogue of a directory, cached.
 
 Reading the heads of 100,000 files takes long, above all on a network file system.
-What was read once is remembered, in memory and in the user's cache directory; never
-in the store's directory, where looking must leave no trace. The cache can be
-thrown away at any time.
+What was read once is cached in memory, and in the user's cache directory (`gc3store.support.cache`).
 
 A directory whose modification time is as it was has no new, replaced or removed
 file: all three rename or unlink in it. Otherwise the files' own times, sizes and
@@ -14,7 +12,6 @@ seen proves nothing, since clocks tick coarsely: such a state is not relied on.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -23,9 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from gc3store.filesystem.layout import id_of
 from gc3store.format import dump_json, load_json, record_from_json
 from gc3store.ids import number_of
-from gc3store.record import Record
+from gc3store.record import ENTRY_FIELDS, Record
 from gc3store.support.cache import CacheDatabase
 from gc3store.support.forking import no_fork_during
 from gc3store.support.progress import progress
@@ -37,21 +35,11 @@ __all__ = ["CatalogueIndex", "DirectoryIndex"]
 #: network servers one); a local Linux one in 10 ms at most.
 _SETTLED = 2_000_000_000
 
-_NAME = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
-_SUFFIX = ".gc3"
-
 #: Directories with fewer records are not cached on disk.
 _WORTHWHILE = 500
 
-#: Fields that are in a record as they are in an entry: what is there by default, and of which types they are.
-_PLAIN: dict[str, tuple[Any, set[type]]] = {
-    "cls": ("", {str}),
-    "state": (None, {str, type(None)}),
-    "size": (0, {int}),
-    "revision": (1, {int}),
-    "created": (None, {int, type(None)}),
-    "modified": (None, {int, type(None)}),
-}
+#: The types of values that are the same in an entry and in tables, by the kind of field.
+_TYPES: dict[str, type] = {"string": str, "integer": int, "bytes": int, "time": int}
 
 _SCHEMA = """
 CREATE TABLE entry (id TEXT PRIMARY KEY, number INTEGER, stamp TEXT, entry TEXT) WITHOUT ROWID;
@@ -80,7 +68,7 @@ class CatalogueIndex(ABC):
         self._records: dict[str, Record] = {}
         self._loaded = False
         self._unsaved: set[str] = set()  # IDs of entries that changed since they were last saved
-        self.columns: tuple[str, ...] = ()  # user columns that records show
+        self._columns: tuple[str, ...] = ()  # the user columns that `_records` have
 
     def ids(self) -> list[str]:
         """Return all IDs, the lowest number first."""
@@ -88,10 +76,13 @@ class CatalogueIndex(ABC):
             self._refresh()
             return self._order.copy()
 
-    def records(self) -> Iterator[Record]:
-        """Yield all records, the lowest number first."""
+    def records(self, columns: Sequence[str] = ()) -> Iterator[Record]:
+        """Yield all entries, with these user columns, the lowest number first."""
+        columns = tuple(columns)
         with self._lock:
             self._refresh()
+            if columns != self._columns:
+                self._columns, self._records = columns, {}
             order, entries, records = self._order.copy(), self._entries, self._records
         for id_ in order:
             record = records.get(id_)
@@ -100,9 +91,7 @@ class CatalogueIndex(ABC):
                 if found is None:
                     continue
                 try:
-                    record = record_from_json(
-                        {**found[1], "references": (), "origin": None}, columns=self.columns
-                    )
+                    record = record_from_json({**found[1], "references": (), "origin": None}, columns=columns)
                 except (TypeError, ValueError, KeyError, OverflowError) as error:
                     record = Record(id=id_, error=f"damaged: {error}")
                 records[id_] = record
@@ -117,18 +106,27 @@ class CatalogueIndex(ABC):
                 if references:
                     yield id_, references
 
-    def by_origin(self) -> tuple[list[str], list[str]]:
-        """Return the IDs of what was saved itself, and of what was saved as a part."""
-        explicit: list[str] = []
+    def referrers(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return which records refer to each of `ids`."""
+        found: dict[str, list[str]] = {}
+        wanted = set(ids)
+        for id_, references in self.references():
+            for reference in wanted.intersection(references):
+                found.setdefault(reference, []).append(id_)
+        return found
+
+    def roots(self) -> tuple[list[str], list[str]]:
+        """Return the IDs of what was given to `save` itself, and of what was saved as a part."""
+        roots: list[str] = []
         parts: list[str] = []
         with self._lock:
             self._refresh()
             for id_ in self._order:
-                (explicit if self._entries[id_][1].get("explicit") else parts).append(id_)
-        return explicit, parts
+                (roots if self._entries[id_][1].get("explicit") else parts).append(id_)
+        return roots, parts
 
     def entry(self, id_: str) -> dict[str, Any] | None:
-        """Return the entry of one record, `None` if there is none."""
+        """Return the entry of one record, `None` if there is no such record."""
         with self._lock:
             self._refresh()
             found = self._entries.get(id_)
@@ -146,17 +144,17 @@ class CatalogueIndex(ABC):
         for name in names:
             if name == "id":
                 continue
-            if name not in _PLAIN:
+            field = ENTRY_FIELDS.get(name)
+            if field is None or field.kind not in _TYPES or name == "error":
                 return None
-            default, kinds = _PLAIN[name]
-            values = [entry.get(name, default) for entry in entries]
-            if not set(map(type, values)) <= kinds:
+            values = [entry.get(field.key, field.default) for entry in entries]
+            if not set(map(type, values)) <= {_TYPES[field.kind], type(field.default)}:
                 return None  # a damaged entry: `records` says what is wrong with it
             found[name] = values
         return found
 
     def state(self) -> str | None:
-        """Return a text that changes with any record; `None` where it could not be relied on."""
+        """Return a string that changes whenever a record does; `None` where it would not be reliable."""
         version = self._version()
         return None if version is None or not version[1] else str(version[0])
 
@@ -168,8 +166,8 @@ class CatalogueIndex(ABC):
             self._modified = -1
             self._loaded = False
 
-    def forget_connection(self) -> None:
-        """Start anew in a forked child."""
+    def after_fork(self) -> None:
+        """Forget what belongs to the parent process."""
         self._lock = threading.RLock()
 
     @abstractmethod
@@ -181,7 +179,7 @@ class CatalogueIndex(ABC):
 
     @abstractmethod
     def _stamps(self) -> dict[str, str]:
-        """Return, for each record, a text that changes whenever the record does."""
+        """Return, for each record, a string that changes whenever the record does."""
 
     def _read_many(self, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Yield the entries of records, `None` for those that are gone."""
@@ -292,23 +290,10 @@ class DirectoryIndex(CatalogueIndex):
         super().__init__(os.path.realpath(path), read)
         self._path = path
 
-    def ids_in_directory(self) -> Iterator[str]:
-        """Yield the IDs that file names in the directory show, opening none."""
-        try:
-            names = os.listdir(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
-            id_ = self._id_of(name)
-            if id_ is not None:
-                yield id_
-
     @staticmethod
     def _id_of(name: str) -> str | None:
-        """Return the ID of the record in the file `name`, `None` if it holds none."""
-        if name.endswith(_SUFFIX) and _NAME.fullmatch(name, 0, len(name) - len(_SUFFIX)):
-            return name[: -len(_SUFFIX)]
-        return None
+        """Return the ID of the record in a file, `None` if there is no record in it."""
+        return id_of(name)
 
     def _version(self) -> tuple[int, bool] | None:
         try:

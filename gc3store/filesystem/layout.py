@@ -1,4 +1,4 @@
-"""A store's directory: making it, opening it, and what in it is not records."""
+"""A store's directory: the names of its files, making it, and what in it is not records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import threading
 import uuid as uuid_module
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,19 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 import xxhash
 
-from gc3store import format as record_format
-from gc3store.engine.record_store import RecordStore
-from gc3store.errors import (
-    ClosedStoreError,
-    InvalidURLError,
-    SchemaVersionError,
-    StoreError,
-    StoreUnavailableError,
-)
-from gc3store.filesystem.catalogue import DirectoryIndex
+from gc3store.errors import InvalidURLError, StoreError, StoreUnavailableError
 from gc3store.format import Damaged
 from gc3store.ids import number_of
-from gc3store.persistable import reduced_store
 from gc3store.pickling import STEP
 from gc3store.support.files import (
     make_directory,
@@ -40,14 +29,16 @@ from gc3store.support.files import (
     write_file,
 )
 from gc3store.support.provenance import environment_text
-from gc3store.support.urls import file_url
 
-__all__ = ["Directory", "path_of"]
+__all__ = ["VERSION", "Layout", "id_of", "path_of"]
 
-_PRIVATE = ".gc3store"
-_VERSION = 1
-_READ = 32 * 1024
+#: The version of the layout that is written.
+VERSION = 1
+
 _SUFFIX = ".gc3"
+_ID = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
+_PRIVATE = ".gc3store"
+_READ = 32 * 1024
 _DIGEST = re.compile("[0-9a-z]{1,64}")
 
 
@@ -61,112 +52,92 @@ def path_of(url: str | os.PathLike[str]) -> str:
     if text[:5].lower() == "file:":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
-            # Without quoting what it names: somebody may have taken the wrong scheme, and a password.
+            # Without quoting what it names: that may be a password, given with the wrong scheme.
             raise InvalidURLError("This file: URL names a host; write file:///path, with three slashes.")
         text = unquote(parts.path, errors="surrogateescape")
     if not text or "\0" in text:
-        raise InvalidURLError(f"{text!r:.60} is no path to a directory; write file:///path.")
+        raise InvalidURLError(f"{text!r:.60} is not a path to a directory; write file:///path.")
     return os.path.abspath(os.path.expanduser(text))
 
 
-class Directory(RecordStore):
-    """The place of a store, for the parameters see `FilesystemStore`."""
+def id_of(name: str) -> str | None:
+    """Return the ID of the record in a file of this name, `None` if there is no record in it.
 
-    def __init__(
-        self,
-        url: str | os.PathLike[str],
-        *,
-        durable: bool = True,
-        read_only: bool = False,
-        trust: Any = "everything",
-        columns: Mapping[str, Any] | None = None,
-    ) -> None:
-        path = path_of(url)
-        super().__init__(file_url(path), durable=durable, read_only=read_only, trust=trust, columns=columns)
+    >>> id_of("Run.1.gc3"), id_of("notes.txt")
+    ('Run.1', None)
+    """
+    if name.endswith(_SUFFIX) and _ID.fullmatch(name, 0, len(name) - len(_SUFFIX)):
+        return name[: -len(_SUFFIX)]
+    return None
+
+
+class Layout:
+    """The files of a store's directory; for their names see `gc3store.filesystem`.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+    durable : bool
+        Whether what is written is on stable storage before it counts.
+
+    Attributes
+    ----------
+    private : str
+        The folder for all that is not records.
+    uuid : str or None
+        The store's UUID; `None` as long as there is no store, as far as is known.
+    version : int
+        The version of the layout that the store was written in.
+    environments : set of str
+        Digests of environments that are known to be there.
+    """
+
+    def __init__(self, path: str, *, durable: bool) -> None:
         self.path = path
-        self._private = os.path.join(path, _PRIVATE)
-        self._tmp = os.path.join(self._private, "tmp")
-        self._uuid: str | None = None
-        self._next: int | None = None
-        self._environments: set[str] = set()
+        self.durable = durable
+        self.private = os.path.join(path, _PRIVATE)
+        self.uuid: str | None = None
+        self.version = VERSION
+        self.environments: set[str] = set()
         self._environment_texts: dict[str, str] = {}
-        self._index = DirectoryIndex(path, self._entry_of)
-        self._closed = False
-        self._staged = 0
-        self._mapping = threading.local()  # with the mode that this thread's load is to map in, if any
         self._token = process_token()
-        if os.path.exists(path) and not os.path.isdir(path):
-            raise StoreUnavailableError(
-                f"{path} is a file, and neither a directory nor an SQLite database.", path=path
-            )
-        if os.path.isdir(path):
-            self._read_identity()
-        self._index.columns = self.columns
+        self._temporaries = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reduced_store(self, self.path, {**self._options(), "columns": self._user_columns.portable})
+    def locate(self) -> None:
+        """Look for the store, and learn its UUID and version.
 
-    def _reduce_for_payload(self) -> Any:
-        return reduced_store(self, self.path, self._options())
-
-    def _options(self) -> dict[str, Any]:
-        return {"durable": self.durable, "read_only": self.read_only, "trust": self.trust.option}
-
-    @property
-    def uuid(self) -> str | None:
-        """The store's UUID; `None` as long as nothing was ever saved."""
-        if self._uuid is None:
-            self._read_identity()
-        return self._uuid
-
-    def _read_identity(self) -> None:
+        Raises
+        ------
+        StoreUnavailableError
+            If the file that says so is damaged or cannot be read.
+        """
         try:
-            with open(os.path.join(self._private, "store.json"), encoding="utf-8") as file:
+            with open(os.path.join(self.private, "store.json"), encoding="utf-8") as file:
                 about = json.load(file)
-            self._uuid = str(about["uuid"])
-            version = int(about["version"])
+            self.version = int(about["version"])
+            self.uuid = str(about["uuid"])
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise self._unavailable(error, "read") from error
+            raise unavailable(self.path, error, "read") from error
         except (ValueError, KeyError, TypeError) as error:
             raise StoreUnavailableError(
-                f"{self._private}/store.json is damaged; put back the line with the store's uuid and version.",
+                f"{self.private}/store.json is damaged; put back the line with the store's uuid and version.",
             ) from error
-        if version > _VERSION:
-            self.read_only = True
-            self._newer = version
-        self._read_columns()
 
-    _newer: int | None = None
-
-    def _check_writable(self) -> None:
-        if self._closed:
-            raise ClosedStoreError(f"{self!r} was closed; open it again with make_store.")
-        if self._newer is not None:
-            raise SchemaVersionError(
-                f"{self.path} was written in version {self._newer} of the layout; upgrade gc3store to write to it."
-            )
-        super()._check_writable()
-
-    def _begin(self) -> None:
-        if self._uuid is None:
-            self._create()
-        if self._user_columns.has_pending:
-            self._define_columns()
-
-    def _create(self) -> None:
+    def create(self) -> None:
         """Make the directory a store, unless another process does so at the same moment."""
-        try:
+        with self.writing():
             make_directory(self.path, durable=self.durable)
-            self._read_identity()
-            if self._uuid is not None:
+            self.locate()
+            if self.uuid is not None:
                 return
             draft = os.path.join(self.path, f"{_PRIVATE}-{secrets.token_hex(8)}")
             os.mkdir(draft)
             for name in ("data", "environments", "locks", "tmp"):
                 os.mkdir(os.path.join(draft, name))
-            about = {"uuid": str(uuid_module.uuid4()), "version": _VERSION}
+            about = {"uuid": str(uuid_module.uuid4()), "version": VERSION}
             write_file(os.path.join(draft, "store.json"), [json.dumps(about).encode()])
             write_file(os.path.join(draft, "next-1"), [])
             write_file(os.path.join(draft, "no-references"), [])
@@ -174,53 +145,75 @@ class Directory(RecordStore):
                 sync_file(os.path.join(draft, "store.json"))
                 sync_directory(draft)
             try:
-                os.rename(draft, self._private)  # fails if there is one with something in it
+                os.rename(draft, self.private)  # fails if there is one with something in it
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 remove_tree(draft)
             if self.durable:
                 sync_directory(self.path)
-        except OSError as error:
-            raise self._unavailable(error, "written") from error
-        self._read_identity()
-
-    def close(self) -> None:
-        """Give back files; a closed directory can still be read, not written."""
-        with self._lock:
-            self._closed = True
-            self._index.close()
-
-    def pre_fork(self) -> None:
-        """Do nothing: no file stays open between calls."""
-
-    def _forked(self) -> None:
-        self._token = process_token()
-        self._index.forget_connection()
-
-    def _unavailable(self, error: OSError, what: str) -> StoreError:
-        return unavailable(self.path, error, what)
+        self.locate()
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Turn the errors of the system into those of the tree."""
         try:
             yield
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
-            raise self._unavailable(error, "written") from error
+            raise unavailable(self.path, error, "written") from error
 
-    def _file(self, id_: str) -> str:
+    def after_fork(self) -> None:
+        """Give temporary files other names than those of the parent process."""
+        self._token = process_token()
+
+    # Names of files.
+
+    def ids(self) -> Iterator[str]:
+        """Yield the IDs that the names of files show; no file is opened."""
+        try:
+            names = os.listdir(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            id_ = id_of(name)
+            if id_ is not None:
+                yield id_
+
+    def record_file(self, id_: str) -> str:
+        """Return where the record with an ID is."""
         return f"{self.path}/{id_}{_SUFFIX}"
 
-    def _read_file(self, path: str) -> bytes | None:
-        """Return a file's content, `None` if there is none."""
+    def temporary_file(self) -> str:
+        """Return a name that is used for no other file."""
+        self._temporaries += 1
+        return f"{self.private}/tmp/{self._token}-{self._temporaries}"
+
+    def lock_file(self, id_: str) -> str:
+        """Return what to lock in order to change a record that exists."""
+        return f"{self.private}/locks/{number_of(id_) % 64}"
+
+    def payload_file(self, entry: Mapping[str, Any]) -> str:
+        """Return where the payload of a record is; `Damaged` if its entry does not say."""
+        name = str(entry.get("data", ""))
+        if not name or "/" in name or name.startswith("."):
+            raise Damaged("it does not name its payload")
+        return os.path.join(self.private, "data", name)
+
+    def payload_files(self, id_: str) -> list[str]:
+        """Return the files that may be the payload of a record which is damaged and does not say so."""
+        folder = os.path.join(self.private, "data")
+        return [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(f"{id_}-")]
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return a file's content, `None` if there is no such file."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unavailable(error, "read") from error
+            raise unavailable(self.path, error, "read") from error
         try:
             data = os.read(descriptor, _READ)
             if len(data) == _READ:
@@ -230,109 +223,75 @@ class Directory(RecordStore):
                 data = b"".join(pieces)
             return data
         except OSError as error:
-            raise self._unavailable(error, "read") from error
+            raise unavailable(self.path, error, "read") from error
         finally:
             os.close(descriptor)
 
-    def _temporary(self) -> str:
-        self._staged += 1
-        return f"{self._tmp}/{self._token}-{self._staged}"
+    # Whether any record refers to another.
 
-    def _lock_of(self, id_: str) -> str:
-        return f"{self._private}/locks/{number_of(id_) % 64}"
+    def has_references(self) -> bool:
+        """Whether a record refers to another, or did once."""
+        return not os.path.exists(f"{self.private}/no-references")
 
-    def _data_file(self, entry: Mapping[str, Any]) -> str:
-        name = str(entry.get("data", ""))
-        if not name or "/" in name or name.startswith("."):
-            raise Damaged("it does not name its payload")
-        return os.path.join(self._private, "data", name)
-
-    def _data_files(self, id_: str) -> list[str]:
-        """Return the files that may be the payload of a record which does not say so any more."""
-        folder = os.path.join(self._private, "data")
-        return [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(f"{id_}-")]
-
-    def _entry_of(self, id_: str) -> dict[str, Any] | None:
-        """Return the catalogue entry of a record, damaged or not; `None` if it is gone."""
-        entry: dict[str, Any] = {}
-        try:
-            data = self._read_file(self._file(id_))
-            if data is None:
-                return None
-            head = record_format.unpack_head(data)
-            entry = head.entry()
-            stop = head.end
-            if not head.flags & record_format.DETACHED:
-                stop += record_format.payload_size(head.stream_size, entry.get("buffers", ()))
-            if len(data) != stop:
-                entry["error"] = f"damaged: it is {len(data)} bytes long and should be {stop}"
-        except StoreError as error:
-            return {"id": id_, "error": str(error)}
-        except Damaged as error:
-            return {**entry, "id": id_, "error": f"damaged: {error}"}
-        entry["id"] = id_
-        entry["revision"] = head.revision
-        if head.checksum:
-            entry["checksum"] = head.checksum.hex()
-        return entry
+    def note_references(self) -> None:
+        """Let all processes know that records may refer to each other, before there is one that does."""
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self.private}/no-references")
+            if self.durable:
+                sync_directory(self.private)
 
     # Environments and user columns.
 
-    def _ensure_environment(self, digest: str | None) -> None:
-        if digest is None or digest in self._environments:
-            return
-        path = os.path.join(self._private, "environments", digest)
+    def add_environment(self, digest: str) -> None:
+        """Keep the description of where this process runs, if it is not there yet."""
+        path = os.path.join(self.private, "environments", digest)
         if not os.path.exists(path):
-            text = environment_text(digest)
-            staged = write_file(self._temporary(), [text.encode()])
-            if self.durable:
-                sync_file(staged)
-            os.rename(staged, path)
+            self._publish(path, environment_text(digest).encode())
             if self.durable:
                 sync_directory(os.path.dirname(path))
-        self._environments.add(digest)
+        self.environments.add(digest)
 
-    def _environment_text(self, digest: str | None) -> str | None:
+    def environment_text(self, digest: str | None) -> str | None:
+        """Return the description that a record names, `None` if it is lost."""
         if not digest or not _DIGEST.fullmatch(digest):
             return None
         if digest not in self._environment_texts:
-            data = self._read_file(os.path.join(self._private, "environments", digest))
+            data = self.read_file(os.path.join(self.private, "environments", digest))
             if data is None:
                 return None
             self._environment_texts[digest] = data.decode("utf-8", "replace")
         return self._environment_texts[digest]
 
-    def _read_columns(self) -> None:
-        stored = {}
-        folder = os.path.join(self._private, "columns")
+    def read_columns(self) -> dict[str, str | None]:
+        """Return the paths of the user columns by name, `None` for those that a function fills."""
+        found: dict[str, str | None] = {}
+        folder = os.path.join(self.private, "columns")
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(folder)):
-                data = self._read_file(os.path.join(folder, name))
+                data = self.read_file(os.path.join(folder, name))
                 try:
                     about = json.loads(data or b"")
-                    stored[str(about["name"])] = None if about["path"] is None else str(about["path"])
+                    found[str(about["name"])] = None if about["path"] is None else str(about["path"])
                 except (ValueError, KeyError, TypeError) as error:
                     raise StoreUnavailableError(
                         f"{folder}/{name} is damaged; remove it, and define the column again."
                     ) from error
-        self._learn_columns(stored)
-        self._index.columns = self.columns
+        return found
 
-    def _adopt_columns(self, definitions: Mapping[str, str | None]) -> None:
-        super()._adopt_columns(definitions)
-        self._index.close()
-        self._index.columns = self.columns
-
-    def _define_columns(self) -> None:
-        folder = os.path.join(self._private, "columns")
-        with self._written():
+    def add_columns(self, definitions: Mapping[str, str | None]) -> None:
+        """Keep the definitions of user columns."""
+        folder = os.path.join(self.private, "columns")
+        with self.writing():
             make_directory(folder, durable=self.durable)
-            for name, path in self._user_columns.pending().items():
-                staged = write_file(self._temporary(), [json.dumps({"name": name, "path": path}).encode()])
-                if self.durable:
-                    sync_file(staged)
+            for name, path in definitions.items():
                 # Not by its name, which a file system might take for another one in upper case.
-                os.rename(staged, os.path.join(folder, xxhash.xxh3_64_hexdigest(name.encode())))
+                file = os.path.join(folder, xxhash.xxh3_64_hexdigest(name.encode()))
+                self._publish(file, json.dumps({"name": name, "path": path}).encode())
             if self.durable:
                 sync_directory(folder)
-        self._user_columns.defined()
+
+    def _publish(self, path: str, content: bytes) -> None:
+        staged = write_file(self.temporary_file(), [content])
+        if self.durable:
+            sync_file(staged)
+        os.rename(staged, path)

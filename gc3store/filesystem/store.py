@@ -1,22 +1,20 @@
-"""The store in a directory: questions about its catalogue, on top of reading and writing."""
+"""The store in a directory."""
 
 from __future__ import annotations
 
-import builtins
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from gc3store.engine.looking import asked
-from gc3store.filesystem.writing import Writing
-from gc3store.format import record_from_json
-from gc3store.query import Query
-from gc3store.record import Record
+from gc3store.engine.record_store import RecordStore
+from gc3store.errors import OptionError
+from gc3store.filesystem.backend import FilesystemBackend
+from gc3store.ids import check_id
 
 __all__ = ["FilesystemStore"]
 
 
-class FilesystemStore(Writing):
+class FilesystemStore(RecordStore):
     """A store in a directory.
 
     Parameters
@@ -29,8 +27,13 @@ class FilesystemStore(Writing):
         saved in the last seconds before a power cut may be gone, or be found damaged.
     read_only : bool
         Never write.
-    columns : mapping of str to (str or callable), optional
-        User columns, see `make_store`.
+    trust, columns
+        See `RecordStore`.
+
+    Attributes
+    ----------
+    path : str
+        The directory.
 
     Notes
     -----
@@ -47,51 +50,47 @@ class FilesystemStore(Writing):
     ({'energy': -1.75}, ['dict.1'])
     """
 
-    def _describe(self, id_: str) -> Record | None:
-        entry = self._entry_of(id_)
-        if entry is None:
-            return None
-        environment = self._environment_text(entry.get("environment"))
-        entry = {**entry, "explicit": entry.get("explicit", False)}
-        try:
-            return record_from_json(entry, environment=environment, columns=self.columns)
-        except (TypeError, ValueError, KeyError) as error:
-            return Record(id=id_, error=f"damaged: {error}")
+    backend: FilesystemBackend
 
-    def _state(self) -> str | None:
-        return self._index.state()
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        read_only: bool = False,
+        trust: Any = "everything",
+        columns: Mapping[str, Any] | None = None,
+    ) -> None:
+        backend = FilesystemBackend(url, read_only=read_only, durable=durable)
+        super().__init__(backend, trust=trust, columns=columns)
+        self.path = backend.path
 
-    def _columns(self, query: Query, names: Sequence[str]) -> dict[str, builtins.list[Any]]:
-        found = self._index.fields(names) if query == Query() else None
-        return super()._columns(query, names) if found is None else found
+    def load(
+        self,
+        id_: str,
+        *,
+        fresh: bool = False,
+        missing: str = "error",
+        mapped: Literal["r", "c"] | None = None,
+    ) -> Any:
+        """Return the object with ID `id_`; see `RecordStore.load`.
 
-    def _catalogue(self, query: Query) -> Iterator[Record]:
-        return query.apply(self._index.records())
-
-    def _ids(self, query: Query) -> builtins.list[str]:
-        if query == Query():
-            return self._index.ids()
-        return super()._ids(query)
-
-    def count(self, query: Query | None = None) -> int:
-        """Return how many entries `query` asks for, its offset and limit aside."""
-        query = asked(query)
-        if not query.conditions and not query.words:
-            return len(self._index.ids())
-        return super().count(query)
-
-    def _referrers(self, ids: Sequence[str]) -> dict[str, builtins.list[str]]:
-        if not self._referring:
-            if os.path.exists(f"{self._private}/no-references"):
-                return {}
-            self._referring = True
-        found: dict[str, builtins.list[str]] = {}
-        wanted = set(ids)
-        for id_, references in self._index.references():
-            for reference in references:
-                if reference in wanted:
-                    found.setdefault(reference, []).append(id_)
-        return found
-
-    def _by_origin(self) -> tuple[builtins.list[str], builtins.list[str]]:
-        return self._index.by_origin()
+        Parameters
+        ----------
+        id_ : str
+            The ID.
+        fresh : bool
+            Return an independent copy of what is stored.
+        missing : {"error", "placeholder"}
+            What to do where a class cannot be found.
+        mapped : {"r", "c"}, optional
+            Map large arrays into memory instead of reading them: read-only, or
+            copy-on-write (changes stay in memory). Takes no time, whatever their size; of
+            the bytes only header and length are checked, `verify` checks the rest. The
+            object is an independent copy then.
+        """
+        if mapped is None:
+            return super().load(id_, fresh=fresh, missing=missing)
+        if mapped not in ("r", "c"):
+            raise OptionError(f"mapped is 'r' (read-only) or 'c' (copy-on-write), not {mapped!r}.")
+        return self._load_copy(check_id(id_), missing, mapped)

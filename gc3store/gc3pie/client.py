@@ -199,7 +199,7 @@ class SqlStore(_ClientStore):
     def _tables(self) -> Any:
         """The table with the columns `id` and `state`."""
         store: Any = self._gc3store
-        return store._table if isinstance(store, GC3PieTable) else store._statements.schema.record
+        return store.backend.table if isinstance(store, GC3PieTable) else store._statements.schema.record
 
 
 class _Reserving:

@@ -11,7 +11,7 @@ from gc3store.inspection.machine.nodes import modern_name
 from gc3store.pickling.decoder import Finder, Source
 from gc3store.pickling.placeholders import Placeholders
 from gc3store.pickling.trust import Trust
-from gc3store.support.renaming import renamed, renaming
+from gc3store.support.renaming import names, renamed
 
 __all__ = ["finder_for"]
 
@@ -36,7 +36,7 @@ def finder_for(trust: Trust, id_: str, source: Source, placeholders: Placeholder
         If the payload names anything that may not be imported; nothing of it was then.
     """
     if trust.everything:
-        if placeholders is None and not renaming():
+        if placeholders is None and not names:
             return None
         checked: frozenset[tuple[str, str]] = frozenset()
     else:

@@ -150,7 +150,7 @@ class MissingAttribute:
     def __init__(self, owner: Any, name: str) -> None:
         self.owner = owner
         self.name = name
-        _names.add(missing_name(self))
+        met.add(missing_name(self))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise AttributeError(f"the method {self.name} of {self.owner!r} is missing here")
@@ -204,7 +204,7 @@ def missing_name(obj: Any) -> str:
 _classes: dict[tuple[str, str, bool], type] = {}
 
 #: The names of all placeholders of this process. As long as there are none, saving need not look for them.
-_names: set[str] = set()
+met: set[str] = set()
 
 
 def _placeholder_class(module: str, name: str, persistable: bool) -> type:
@@ -212,7 +212,7 @@ def _placeholder_class(module: str, name: str, persistable: bool) -> type:
     if key not in _classes:
         bases: tuple[type, ...] = (Placeholder, Persistable) if persistable else (Placeholder,)
         _classes[key] = _Meta(key[1], bases, {"__module__": key[0], "__qualname__": key[1]})
-        _names.add(missing_name(_classes[key]))
+        met.add(missing_name(_classes[key]))
     return _classes[key]
 
 
@@ -361,7 +361,7 @@ def original_bytes_if_unchanged(obj: Any, encoded: Encoded) -> Encoded:
     PlaceholderError
         If it was loaded with placeholders and changed since, or contains a placeholder otherwise.
     """
-    if not _names:
+    if not met:
         return encoded
     original = _originals.get(id(obj))
     if original is not None and original.obj() is obj:

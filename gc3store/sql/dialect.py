@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import URL
 
 from gc3store.errors import (
     ConflictError,
@@ -23,13 +23,13 @@ from gc3store.sql.url import secrets_of, shown
 from gc3store.support.redaction import redact
 
 if TYPE_CHECKING:
-    from gc3store.sql.query_cache import Answers
+    from gc3store.sql.query_cache import QueryCache
     from gc3store.sql.statements import Sparse, Statements
 
-__all__ = ["Backend", "backend_for"]
+__all__ = ["Dialect", "dialect_for"]
 
 
-class Backend(ABC):
+class Dialect(ABC):
     """A kind of database, and how to reach one.
 
     Connections are in autocommit mode and have two methods: ``execute(text, values)``
@@ -82,7 +82,7 @@ class Backend(ABC):
         self._secrets = secrets_of(url)
         kind = url.get_dialect()
         driver = kind.import_dbapi()
-        self.dialect: Dialect = kind(paramstyle=self.paramstyle, dbapi=driver)  # type: ignore[call-arg]
+        self.sqlalchemy: sa.Dialect = kind(paramstyle=self.paramstyle, dbapi=driver)  # type: ignore[call-arg]
         self.error: type[Exception] = driver.Error
 
     # Connections.
@@ -210,7 +210,7 @@ class Backend(ABC):
         """Return the condition that `word` occurs in `column`, in upper or lower case."""
         return self.contains(sa.func.lower(column), sa.func.lower(sa.literal(word)))
 
-    def answers(self, connection: Any) -> Answers | None:
+    def query_cache(self, connection: Any) -> QueryCache | None:
         """Return what is known of the database as it is now; `None` where a change would not be noticed."""
         return None
 
@@ -278,7 +278,7 @@ class Backend(ABC):
             position += step
 
 
-def backend_for(url: URL, *, durable: bool, read_only: bool, timeout: float) -> Backend:
+def dialect_for(url: URL, *, durable: bool, read_only: bool, timeout: float) -> Dialect:
     """Return what reaches the database at `url`."""
     if not isinstance(timeout, (int, float)) or not timeout >= 0:
         raise OptionError(f"timeout is a number of seconds, not {timeout!r:.40}.", option="timeout")
@@ -290,7 +290,7 @@ def backend_for(url: URL, *, durable: bool, read_only: bool, timeout: float) -> 
         case _:
             module, name = "gc3store.sql.sqlite", "SQLite"
     try:
-        kind: type[Backend] = getattr(importlib.import_module(module), name)
+        kind: type[Dialect] = getattr(importlib.import_module(module), name)
         return kind(url, durable=durable, read_only=read_only, timeout=timeout)
     except ImportError as error:
         raise missing_driver(url, error) from error

@@ -29,7 +29,7 @@ from gc3store.errors import (
     StoreWarning,
 )
 from gc3store.pickling import STEP
-from gc3store.sql.dialect import Backend
+from gc3store.sql.dialect import Dialect
 from gc3store.sql.statements import Statements
 from gc3store.support.stacklevel import caller_stacklevel
 
@@ -117,7 +117,7 @@ def _literal(value: Any) -> bytes:
     return b"x'" + memoryview(value).hex().encode() + b"'"
 
 
-class MySQL(Backend):
+class MySQL(Dialect):
     """A database on a MariaDB server (10.5 or newer), or MySQL (8.0 or newer).
 
     Isolation: a step that writes runs in ``READ COMMITTED``, which locks the rows it
@@ -139,7 +139,7 @@ class MySQL(Backend):
     def connect(self) -> _Connection:
         """Return a new connection."""
         try:
-            args, options = self.dialect.create_connect_args(self.url)
+            args, options = self.sqlalchemy.create_connect_args(self.url)
             options.setdefault("connect_timeout", max(2, min(60, round(self.timeout))))
             options.update(charset="utf8mb4", autocommit=True, local_infile=False)
             options["client_flag"] = (

@@ -26,7 +26,7 @@ from gc3store.errors import (
     StoreUnavailableError,
     StoreWarning,
 )
-from gc3store.sql.dialect import Backend
+from gc3store.sql.dialect import Dialect
 from gc3store.sql.statements import Statements
 from gc3store.support.stacklevel import caller_stacklevel
 
@@ -66,7 +66,7 @@ def _without_nul(values: Sequence[Any]) -> list[Any]:
     return [v.replace("\0", NUL) if isinstance(v, str) and "\0" in v else v for v in values]
 
 
-class PostgreSQL(Backend):
+class PostgreSQL(Dialect):
     """A database on a PostgreSQL server.
 
     Isolation: a step that writes runs in ``READ COMMITTED``. It locks the rows it is
@@ -86,7 +86,7 @@ class PostgreSQL(Backend):
 
     def connect(self) -> _Connection:
         """Return a new connection; waits as long as the server says that it is starting."""
-        args, options = self.dialect.create_connect_args(self.url)
+        args, options = self.sqlalchemy.create_connect_args(self.url)
         options.setdefault("connect_timeout", max(2, round(self.timeout)))
         options.setdefault("application_name", "gc3store")
         for name, value in (("keepalives_idle", 60), ("keepalives_interval", 10), ("keepalives_count", 5)):

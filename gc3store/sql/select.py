@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from gc3store.query import Condition, Query
 from gc3store.record import FIELDS, to_microseconds
 from gc3store.sql.columns import UserColumnSelect
-from gc3store.sql.dialect import Backend
+from gc3store.sql.dialect import Dialect
 from gc3store.sql.statements import Schema, compiled
 
 __all__ = ["FAR", "RECORD", "CatalogueSelect"]
@@ -38,18 +38,18 @@ class CatalogueSelect:
     """
 
     def __init__(
-        self, schema: Schema, backend: Backend, query: Query, numbers: list[int] | None = None
+        self, schema: Schema, dialect: Dialect, query: Query, numbers: list[int] | None = None
     ) -> None:
         self._record = schema.record
         self._user = UserColumnSelect(schema.value, schema.record)
         self._order_columns = [name for name, _ in query.order if name not in FIELDS]
-        self._backend = backend
+        self._dialect = dialect
         self._query = query
         self._where = [self._condition(c) for c in query.conditions] + [self._word(w) for w in query.words]
         self._values: dict[str, Any] = {}
         if numbers is not None:
-            self._where.append(backend.listed(schema.record.c.number, "numbers"))
-            self._values["numbers"] = backend.numbers(numbers)
+            self._where.append(dialect.listed(schema.record.c.number, "numbers"))
+            self._values["numbers"] = dialect.numbers(numbers)
 
     def rows(self, names: Sequence[str] = RECORD) -> Statement:
         """Return the statement for the fields `names` of the entries."""
@@ -63,7 +63,7 @@ class CatalogueSelect:
             statement = self._ordered(sa.select(*columns), both)
         else:
             statement = self._window(sa.select(*columns), self._record, where=self._where)
-        return compiled(statement.params(self._values), self._backend.dialect)
+        return compiled(statement.params(self._values), self._dialect.sqlalchemy)
 
     def _ordered(self, statement: Any, source: Any) -> Any:
         source, values = self._user.joined(source, self._order_columns)
@@ -91,13 +91,13 @@ class CatalogueSelect:
     def count(self) -> Statement:
         """Return the statement for how many entries there are, offset and limit aside."""
         statement = sa.select(sa.func.count()).select_from(self._record).where(*self._where)
-        return compiled(statement.params(self._values), self._backend.dialect)
+        return compiled(statement.params(self._values), self._dialect.sqlalchemy)
 
     def facets(self, field: str) -> Statement:
         """Return the statement for how many entries have which value of `field`."""
         column = self._column(field)
         statement = sa.select(column, sa.func.count()).where(*self._where).group_by(column)
-        return compiled(statement.params(self._values), self._backend.dialect)
+        return compiled(statement.params(self._values), self._dialect.sqlalchemy)
 
     def _column(self, name: str) -> Any:
         if name == "error":
@@ -158,7 +158,7 @@ class CatalogueSelect:
             return sa.false()
         if field == "tags":
             return sa.func.coalesce(
-                self._backend.contains(column, json.dumps(value, ensure_ascii=False)), sa.false()
+                self._dialect.contains(column, json.dumps(value, ensure_ascii=False)), sa.false()
             )
         if field == "cls" and "." not in str(value):
             end = sa.func.substr(column, sa.func.char_length(column) - len(value))
@@ -167,4 +167,4 @@ class CatalogueSelect:
 
     def _word(self, word: str) -> Any:
         columns = [self._column(name) for name in ("id", "name", "cls", "tags")]
-        return sa.or_(*(self._backend.has_word(column, word) for column in columns))
+        return sa.or_(*(self._dialect.has_word(column, word) for column in columns))

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from gc3store.errors import ReadOnlyError, StoreError, StoreFullError, StoreUnavailableError, StoreWarning
-from gc3store.sql.dialect import Backend
-from gc3store.sql.query_cache import Answers
+from gc3store.sql.dialect import Dialect
+from gc3store.sql.query_cache import QueryCache
 from gc3store.sql.statements import Sparse, Statements
 from gc3store.sql.url import sqlite_path
 from gc3store.support.sqlite_file import FileConnection, connect, needs_rollback
@@ -39,7 +39,7 @@ class _Connection(FileConnection):
         The version that the database had for this connection then, and the number.
     version : int
         The version it has.
-    answers : Answers
+    cache : QueryCache
         What was found out about the catalogue as it was last looked at.
     """
 
@@ -48,10 +48,10 @@ class _Connection(FileConnection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.answers = Answers(None)
+        self.cache = QueryCache(None)
 
 
-class SQLite(Backend):
+class SQLite(Dialect):
     """A database in a file.
 
     One process writes at a time: the lock on the file is waited for, up to ``timeout``
@@ -186,12 +186,12 @@ class SQLite(Backend):
             return self.too_large(error)
         return self.unavailable(error)
 
-    def answers(self, connection: Any) -> Answers:
+    def query_cache(self, connection: Any) -> QueryCache:
         """Return what is known; the version changes with what others commit, the number with what is done here."""
         version = connection.execute("PRAGMA data_version").fetchone()[0], connection.total_changes
-        if connection.answers.version != version:
-            connection.answers = Answers(version)
-        found: Answers = connection.answers
+        if connection.cache.version != version:
+            connection.cache = QueryCache(version)
+        found: QueryCache = connection.cache
         return found
 
     def listed(self, column: Any, name: str) -> Any:

@@ -7,23 +7,37 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gc3store.errors import OptionError
 
 if TYPE_CHECKING:
-    from gc3store.sql.dialect import Backend
+    from gc3store.sql.dialect import Dialect
 
-__all__ = ["VERSION", "Schema", "Statements", "check_table_name", "compiled"]
+__all__ = [
+    "CHUNKED",
+    "PLAIN",
+    "REFERS",
+    "VERSION",
+    "Schema",
+    "Sparse",
+    "Statements",
+    "check_table_name",
+    "compiled",
+]
 
 T = TypeVar("T")
 
 #: How many statements are remembered at most, beside those that every store needs.
 _REMEMBERED = 200
+
+#: Flags of a payload: readable by a plain unpickler; refers to other records; cut into chunks.
+PLAIN: Final = 1
+REFERS: Final = 2
+CHUNKED: Final = 4
 
 #: Version of the schema. Readers accept all up to theirs.
 VERSION = 1
@@ -42,11 +56,11 @@ def check_table_name(name: object) -> str:
 class Schema:
     """The tables whose names begin with `name`, as one kind of database has them."""
 
-    def __init__(self, name: str, backend: Backend) -> None:
+    def __init__(self, name: str, dialect: Dialect) -> None:
         self.name = check_table_name(name)
         metadata = sa.MetaData()
         big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-        text = backend.text_type()
+        text = dialect.text_type()
         data = sa.LargeBinary(2**24)
         short = sa.String(255, collation=text.collation)
 
@@ -72,7 +86,7 @@ class Schema:
         self.payload = sa.Table(
             f"{name}_payload",
             metadata,
-            sa.Column("number", big, primary_key=True, autoincrement=backend.dialect.name == "mysql"),
+            sa.Column("number", big, primary_key=True, autoincrement=dialect.sqlalchemy.name == "mysql"),
             sa.Column("flags", sa.Integer, nullable=False),
             sa.Column("checksum", sa.LargeBinary(16), nullable=False),
             sa.Column("stream_size", sa.BigInteger, nullable=False),
@@ -129,7 +143,7 @@ class Schema:
             sa.Column("uuid", sa.String(36), primary_key=True),
             sa.Column("version", sa.Integer, nullable=False),
         )
-        if backend.counter:
+        if dialect.counter:
             self.meta.append_column(sa.Column("last_number", sa.BigInteger, nullable=False))
         self.tables = (
             self.record,
@@ -143,7 +157,7 @@ class Schema:
         )
 
 
-def compiled(statement: Any, dialect: Dialect) -> tuple[str, list[Any]]:
+def compiled(statement: Any, dialect: sa.Dialect) -> tuple[str, list[Any]]:
     """Return a statement as text, with the values of its parameters in their order."""
     result = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     names = result.positiontup or []
@@ -207,33 +221,33 @@ class Statements:
     """Each statement that a store runs on its own tables, as text."""
 
     @classmethod
-    def of(cls, name: str, backend: Backend) -> Statements:
+    def of(cls, name: str, dialect: Dialect) -> Statements:
         """Return the statements on the tables called `name`; each set is compiled once."""
-        return _statements(name, _Kind(backend))
+        return _statements(name, _Kind(dialect))
 
-    def __init__(self, schema: Schema, backend: Backend) -> None:
+    def __init__(self, schema: Schema, dialect: Dialect) -> None:
         self.schema = schema
         self._remembered: dict[Hashable, Any] = {}
         id_ = schema.record.c.id
-        dialect = backend.dialect
-        quoted = dialect.identifier_preparer.quote
+        sqlalchemy = dialect.sqlalchemy
+        quoted = sqlalchemy.identifier_preparer.quote
         self.chunk_table = quoted(schema.chunk.name)
         self.sequence = quoted(f"{schema.name}_number")
         record, payload, chunk = schema.record, schema.payload, schema.chunk
         reference, environment, meta = schema.reference, schema.environment, schema.meta
 
         def text(statement: Any) -> str:
-            return compiled(statement, dialect)[0]
+            return compiled(statement, sqlalchemy)[0]
 
         def insert(table: sa.Table, *, without: Collection[str] = ()) -> str:
             names = [column.name for column in table.c if column.name not in without]
             return text(sa.insert(table).values({name: sa.bindparam(name) for name in names}))
 
         self.create = [
-            str(CreateTable(t, if_not_exists=True).compile(dialect=dialect)) for t in schema.tables
+            str(CreateTable(t, if_not_exists=True).compile(dialect=sqlalchemy)) for t in schema.tables
         ]
         self.create += [
-            str(CreateIndex(index, if_not_exists=dialect.name != "mysql").compile(dialect=dialect))
+            str(CreateIndex(index, if_not_exists=sqlalchemy.name != "mysql").compile(dialect=sqlalchemy))
             for table in schema.tables
             for index in table.indexes
         ]
@@ -248,7 +262,7 @@ class Statements:
         self.insert_record = inserts(record, (("state", *labels), labels))
         optional = (("buffers", "origin", "preview"), ("buffers", "origin"))
         self.insert_payload = inserts(
-            payload, optional, without=("number",) if dialect.name == "mysql" else ()
+            payload, optional, without=("number",) if sqlalchemy.name == "mysql" else ()
         )
         self.claim_payload = insert(payload)
         self.empty_payload = (0, b"", 0, None, None, None, None, b"")
@@ -257,7 +271,7 @@ class Statements:
 
         def insert_new(table: sa.Table) -> str:
             names: dict[str, Any] = {column.name: sa.bindparam(column.name) for column in table.c}
-            return text(backend.insert_new(sa.insert(table).values(names)))
+            return text(dialect.insert_new(sa.insert(table).values(names)))
 
         self.insert_environment = insert_new(environment)
         self.insert_meta = insert(meta)
@@ -266,7 +280,7 @@ class Statements:
 
         p = sa.bindparam
         self.meta = text(sa.select(meta.c.uuid, meta.c.version))
-        if backend.counter:
+        if dialect.counter:
             highest = sa.select(
                 sa.func.coalesce(sa.func.max(record.c.number), sa.literal_column("0"))
             ).scalar_subquery()
@@ -285,7 +299,7 @@ class Statements:
 
         def listed(column: Any) -> Any:
             # One parameter for any number of values.
-            return backend.listed(column, "numbers")
+            return dialect.listed(column, "numbers")
 
         whole = (
             id_,
@@ -327,7 +341,7 @@ class Statements:
             .order_by(record.c.number)
             .with_for_update()
         )
-        self.by_origin = text(sa.select(id_, record.c.explicit).order_by(record.c.number))
+        self.roots = text(sa.select(id_, record.c.explicit).order_by(record.c.number))
 
         reach = sa.select(record.c.number).where(listed(record.c.number)).cte("reach", recursive=True)
         reach = reach.union(
@@ -460,18 +474,18 @@ class Statements:
 
 
 class _Kind:
-    """A backend as a key: two of a kind write the same statements."""
+    """A dialect as a key: two of a kind write the same statements."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Kind) and type(self.backend) is type(other.backend)
+        return isinstance(other, _Kind) and type(self.dialect) is type(other.dialect)
 
     def __hash__(self) -> int:
-        return hash(type(self.backend))
+        return hash(type(self.dialect))
 
 
 @lru_cache(maxsize=64)
 def _statements(name: str, kind: _Kind) -> Statements:
-    return Statements(Schema(name, kind.backend), kind.backend)
+    return Statements(Schema(name, kind.dialect), kind.dialect)

@@ -55,12 +55,12 @@ def unavailable(path: str, error: OSError, what: str) -> StoreError:
 
 
 def write_file(path: str, pieces: Any) -> str:
-    """Write a new file from pieces of bytes, and return its path; leave none if that fails."""
+    """Write a new file from pieces of bytes, and return its path; delete it if that fails."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # somebody tidied up too well
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # the folder was deleted by hand
         descriptor = os.open(path, flags, 0o666)
     try:
         try:
@@ -152,7 +152,7 @@ def _where() -> str:
 
 
 def is_abandoned(path: str) -> bool:
-    """Whether a temporary file was left behind by a process that is gone.
+    """Whether a temporary file was left behind by a process that has ended.
 
     One of another host or container is given a week: whether its process lives cannot be told from here.
     """
@@ -207,7 +207,7 @@ def make_directory(path: str, *, durable: bool) -> None:
     with suppress(FileExistsError):
         os.mkdir(path)
     if durable:
-        with suppress(PermissionError):  # its names can be changed by whom may not read them
+        with suppress(PermissionError):  # a directory may be writable and not readable
             sync_directory(above)
 
 
@@ -223,7 +223,7 @@ def remove_tree(path: str) -> None:
 
 @contextmanager
 def locked(path: str, *, directory: bool = False) -> Iterator[None]:
-    """Keep other processes and threads out meanwhile that lock the same file, or `directory`."""
+    """Hold the lock on a file or `directory`; other processes and threads that lock it wait."""
     if fcntl is None:
         yield
         return

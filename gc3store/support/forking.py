@@ -1,14 +1,13 @@
 """What a process does around a fork.
 
-A child has one thread, and the memory of its parent as it was at one moment. What other threads were
-in the middle of then never ends there. Two things of that kind matter here: the locks of
-stores, and SQLite. Within its calls SQLite holds locks of its own for a moment, which a child would wait
-for in vain; and it keeps in memory which locks on files its process holds, while children hold
-none of them. So at the moment of a fork no thread is in a step or within a call of SQLite, and connections
-that nobody uses are closed, in the parent as well; each process makes new ones when it needs them.
+A child process has one thread, and the memory of its parent as it was at one moment. What other threads
+were doing at that moment is never finished in the child. This matters for the locks of stores, and for
+SQLite. During a call SQLite holds locks of its own, for which a child would wait for ever; and it remembers
+which locks on files its process holds, while a child holds none of them. So a fork waits until no
+thread is within a transaction or within a call of SQLite. Connections that are not in use are closed, in
+the parent as well; each process makes new ones when it needs them.
 
-None of this at any price: another thread may be waiting for what is being forked, so that after
-`PATIENCE` the fork takes place as things are.
+A fork waits for `PATIENCE` at most, since another thread may be waiting for the process that is being forked.
 """
 
 from __future__ import annotations
@@ -29,18 +28,24 @@ PATIENCE = 10.0
 
 
 class Forkable(Protocol):
-    """What a store has to do with forks."""
+    """What has to do with forks.
 
-    _lock: Any
+    Attributes
+    ----------
+    lock : RLock
+        Held by the forking thread while the process forks.
+    """
 
-    def _is_at_work(self) -> bool:
+    lock: Any
+
+    def is_busy(self) -> bool:
         """Whether another thread is within a call that must end first."""
 
-    def _rest(self) -> None:
-        """Close what nobody uses; called before a fork, when no other thread is at work."""
+    def close_idle(self) -> None:
+        """Close what is not in use; called before a fork, when no other thread is at work."""
 
-    def _forked(self) -> None:
-        """Forget what belongs to the parent process; called in the child."""
+    def after_fork(self) -> None:
+        """Forget what belongs to the parent process, and make a new lock; called in the child."""
 
 
 class _Fork:
@@ -52,15 +57,15 @@ class _Fork:
         self.over = threading.Event()
 
 
-_stores: weakref.WeakSet[Any] = weakref.WeakSet()
+_registered: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _fork = _Fork()
-#: How deep threads are in what must not be cut in two.
+#: By thread, how many contexts of `no_fork_during` it is in.
 _inside: dict[int, int] = {}
 
 
-def register(store: Forkable) -> None:
-    """Take care of a store for as long as it exists."""
-    _stores.add(store)
+def register(owner: Forkable) -> None:
+    """Take care of an object around forks for as long as it exists."""
+    _registered.add(owner)
 
 
 def is_pending() -> bool:
@@ -77,10 +82,10 @@ def wait() -> None:
 
 @contextmanager
 def no_fork_during() -> Iterator[None]:
-    """Let no fork take place meanwhile; before it begins, wait for one that is about to."""
+    """Let no fork take place in the context; wait for one that is pending before the context begins."""
     me = get_ident()
     depth = _inside.get(me, 0)
-    # First said, then asked: whoever forks asks in the opposite order.
+    # First announce, then ask whether a fork is pending: a thread that forks does it the other way round.
     _inside[me] = depth + 1
     try:
         if not depth and is_pending():
@@ -96,22 +101,20 @@ def no_fork_during() -> Iterator[None]:
 
 
 def _before() -> None:
-    stores = list(_stores)
+    owners = list(_registered)
     deadline = time.monotonic() + PATIENCE
-    locks = [store._lock for store in stores]
+    locks = [owner.lock for owner in owners]
     _fork.held = [lock for lock in locks if lock.acquire(timeout=max(0.0, deadline - time.monotonic()))]
     _fork.over.clear()
     _fork.thread = get_ident()
-    while _others_at_work(stores) and time.monotonic() < deadline:
+    while _others_at_work(owners) and time.monotonic() < deadline:
         time.sleep(0.0005)
-    for store in stores:
-        store._rest()
+    for owner in owners:
+        owner.close_idle()
 
 
-def _others_at_work(stores: list[Any]) -> bool:
-    return any(store._is_at_work() for store in stores) or any(
-        thread != get_ident() for thread in list(_inside)
-    )
+def _others_at_work(owners: list[Forkable]) -> bool:
+    return any(owner.is_busy() for owner in owners) or any(thread != get_ident() for thread in list(_inside))
 
 
 def _after_in_parent() -> None:
@@ -128,10 +131,8 @@ def _after_in_child() -> None:
     for thread in list(_inside):
         if thread != get_ident():
             del _inside[thread]
-    for store in list(_stores):
-        store._lock = threading.RLock()
-        store._depth = 0
-        store._forked()
+    for owner in list(_registered):
+        owner.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,7 +13,7 @@ __all__ = ["Progress", "length_of", "progress", "without_bars"]
 
 T = TypeVar("T")
 
-#: Seconds before a bar appears: nobody wants one for what is over in a moment.
+#: Seconds before a bar appears: what is over in a moment needs none.
 DELAY = 1.5
 
 _allowed: ContextVar[bool] = ContextVar("_allowed", default=True)

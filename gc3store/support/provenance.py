@@ -23,8 +23,11 @@ _current: tuple[int, Mapping[str, Any], str] = (0, {}, "")
 _texts: dict[str, str] = {}
 
 
+_NOWHERE: Mapping[str, Any] = {}
+
+
 def _no_place(_store: Any) -> Mapping[str, Any]:
-    return {}
+    return _NOWHERE
 
 
 _place: Callable[[Any], Mapping[str, Any]] = _no_place
@@ -50,7 +53,7 @@ def current_environment(store: Any = None) -> str:
     """
     global _current
     modules = len(sys.modules)
-    place = _place(store)
+    place = _place(store) if "IPython" in sys.modules else _NOWHERE
     if _current[0] != modules or _current[1] != place:  # made anew only when something has changed
         text = json.dumps({**_fixed(), "packages": _packages(), **place}, sort_keys=True)
         digest = xxhash.xxh3_64_hexdigest(text.encode())

@@ -6,9 +6,10 @@ import threading
 
 from gc3store.errors import OptionError
 
-__all__ = ["rename", "renamed", "renaming"]
+__all__ = ["names", "rename", "renamed"]
 
-_names: dict[str, str] = {}
+#: Old names and new ones, as `rename` was told.
+names: dict[str, str] = {}
 _lock = threading.Lock()
 
 
@@ -27,7 +28,7 @@ def rename(old: str, new: str | None) -> None:
     Raises
     ------
     OptionError
-        If either is no dotted name, or renaming would go in a circle.
+        If either is not a dotted name, or renaming would go in a circle.
 
     Notes
     -----
@@ -42,29 +43,24 @@ def rename(old: str, new: str | None) -> None:
     """
     for name in (old,) if new is None else (old, new):
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
-            raise OptionError(f"{name!r} is no dotted name, such as 'module.Class'.")
+            raise OptionError(f"{name!r} is not a dotted name, such as 'module.Class'.")
     if new is not None and "." in old and "." not in new:
         raise OptionError(f"{new!r} is a module or lacks one; write the name as 'module.Class'.")
     with _lock:
         if new is None:
-            _names.pop(old, None)
+            names.pop(old, None)
             return
-        table = {**_names, old: new}
+        table = {**names, old: new}
         if _has_circle(table):
             raise OptionError(f"Renaming {old} to {new} would go in a circle.")
-        _names[old] = new
-
-
-def renaming() -> bool:
-    """Whether anything is renamed at all."""
-    return bool(_names)
+        names[old] = new
 
 
 def renamed(module: str, name: str) -> tuple[str, str]:
     """Return the module and the name that take the place of those stored."""
-    if not _names:
+    if not names:
         return module, name
-    table = dict(_names)
+    table = dict(names)
     while (found := _next(table, module, name)) is not None:
         module, name = found
     return module, name

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gc3store.paths import MISSING, parse
 from gc3store.query import Query
-from gc3store.support.memory import MANY, many_objects
+from gc3store.support.memory import GC_PAUSE_MIN, gc_paused
 from gc3store.tables.cell_values import Found
 from gc3store.tables.path_reader import read_rows
+from gc3store.tables.source import TableSource
 from gc3store.tables.value_cache import STAMP, Remembered, Rows, stamps_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gc3store.engine.inspecting import Inspecting
 
 __all__ = ["column", "read_paths", "remembered_paths", "texts"]
 
@@ -33,13 +33,13 @@ _MANY = 500
 
 
 def remembered_paths(
-    store: Inspecting, token: str, paths: Sequence[str]
+    store: TableSource, token: str, paths: Sequence[str]
 ) -> tuple[list[str], dict[str, list[Any]]] | None:
     """Return the IDs of all records of a store and what the paths lead to in them, if all is remembered.
 
     Parameters
     ----------
-    store : Inspecting
+    store : TableSource
         The store.
     token : str
         Stands for the state that it is in.
@@ -49,14 +49,14 @@ def remembered_paths(
     ids: list[str] | None = None
     columns: dict[str, list[Any]] = {}
     for path in paths:
-        found = Remembered(store.uuid, path).all(token)
+        found = Remembered(store.backend.uuid, path).all(token)
         if found is None or (ids is not None and found[0] != ids):
             return None
         ids, columns[path] = found
     return None if ids is None else (ids, columns)
 
 
-def read_paths(store: Inspecting, rows: Rows, paths: Sequence[str]) -> dict[str, list[Any]]:
+def read_paths(store: TableSource, rows: Rows, paths: Sequence[str]) -> dict[str, list[Any]]:
     """Return, for each path, what it leads to in each of the records; `MISSING` where it leads nowhere.
 
     Raises
@@ -65,7 +65,7 @@ def read_paths(store: Inspecting, rows: Rows, paths: Sequence[str]) -> dict[str,
         If a path cannot be understood.
     """
     parsed = {path: parse(path) for path in paths}
-    memories = {path: Remembered(store.uuid, path) for path in paths}
+    memories = {path: Remembered(store.backend.uuid, path) for path in paths}
     own = dict(zip(rows.ids, rows.stamps, strict=True))
 
     def current(ids: Iterable[str]) -> Mapping[str, str]:
@@ -101,11 +101,11 @@ def read_paths(store: Inspecting, rows: Rows, paths: Sequence[str]) -> dict[str,
     }
 
 
-def _current(store: Inspecting, ids: Sequence[str]) -> dict[str, str]:
+def _current(store: TableSource, ids: Sequence[str]) -> dict[str, str]:
     """Return the stamps that records have now."""
     query = Query() if len(ids) > _MANY else Query.build({"id": list(ids)})
-    with many_objects(MANY):
-        fields = store._columns(query, ["id", *STAMP])
+    with gc_paused(GC_PAUSE_MIN):
+        fields = store.backend.values(query, ["id", *STAMP])
     return dict(zip(fields["id"], stamps_of(fields), strict=True))
 
 

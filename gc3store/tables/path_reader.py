@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from gc3store.backend import Inert
 from gc3store.errors import LoadError, ObjectNotFoundError
 from gc3store.inspection.building import Reader, persistent_text
 from gc3store.inspection.form import Form, raw_class
@@ -22,9 +23,7 @@ from gc3store.paths import MISSING, Path, evaluate, parse
 from gc3store.support.batching import Batches
 from gc3store.support.progress import Progress
 from gc3store.tables.cell_values import GONE, Found
-
-if TYPE_CHECKING:
-    from gc3store.engine.inspecting import Inspecting, Payload
+from gc3store.tables.source import TableSource
 
 __all__ = ["Probe", "Row", "probes", "read_rows"]
 
@@ -51,7 +50,7 @@ class Probe:
         The IDs of other records that had to be read on the way.
     """
 
-    def __init__(self, store: Inspecting, id_: str, payload: Payload, glance: Glance) -> None:
+    def __init__(self, store: TableSource, id_: str, payload: Inert, glance: Glance) -> None:
         self._store = store
         self._id = id_
         self._payload = payload
@@ -157,7 +156,8 @@ class Probe:
         if self._reader is None:
             references = self._payload.references
             if references is None:
-                references = tuple(self._store._describe_references(self._id))
+                record = self._store.backend.entry(self._id)
+                references = () if record is None else tuple(record.references)
             store, strayed = self._store, self.strayed
 
             def follow(id_: str) -> Any:
@@ -168,7 +168,9 @@ class Probe:
         return self._reader
 
 
-def probes(store: Inspecting, ids: Sequence[str], *, show: bool = True) -> Iterator[tuple[str, Probe | None]]:
+def probes(
+    store: TableSource, ids: Sequence[str], *, show: bool = True
+) -> Iterator[tuple[str, Probe | None]]:
     """Yield each record, opened up; `None` for one that cannot be read."""
     templates = Templates()
     with Progress("looking inside", total=len(ids), show=show) as bar:
@@ -179,11 +181,11 @@ def probes(store: Inspecting, ids: Sequence[str], *, show: bool = True) -> Itera
                 size += probe.size if probe is not None else 0
                 yield id_, probe
                 bar.done()
-            batches.weigh(size)
+            batches.report_size(size)
 
 
 def _opened(
-    store: Inspecting, ids: Sequence[str], templates: Templates
+    store: TableSource, ids: Sequence[str], templates: Templates
 ) -> Iterator[tuple[str, Probe | None]]:
     for id_, payload in _payloads(store, ids):
         probe = None
@@ -196,18 +198,22 @@ def _opened(
         yield id_, probe
 
 
-def _payloads(store: Inspecting, ids: Sequence[str]) -> Iterator[tuple[str, Payload | None]]:
+def _payloads(store: TableSource, ids: Sequence[str]) -> Iterator[tuple[str, Inert | None]]:
     left = dict.fromkeys(ids)
     try:
-        for id_, payload in store._inert_payloads(ids):
+        for id_, payload in _inert(store, ids):
             del left[id_]
             yield id_, payload
     except LoadError:  # one of them is damaged; the others are not
         for id_ in left:
             try:
-                yield from store._inert_payloads([id_])
+                yield from _inert(store, [id_])
             except LoadError:
                 yield id_, None
+
+
+def _inert(store: TableSource, ids: Sequence[str]) -> Iterator[tuple[str, Inert]]:
+    return ((stored.id, stored.inert()) for stored in store.backend.read(ids))
 
 
 @dataclass(slots=True)
@@ -230,7 +236,7 @@ class Row:
 
 
 def read_rows(
-    store: Inspecting,
+    store: TableSource,
     ids: Sequence[str],
     paths: Sequence[Path],
     current: Callable[[Iterable[str]], Mapping[str, str]],
@@ -239,7 +245,7 @@ def read_rows(
 
     Parameters
     ----------
-    store : Inspecting
+    store : TableSource
         The store.
     ids : sequence of str
         The records. Those that were removed meanwhile are as if they were empty.
@@ -268,7 +274,7 @@ def read_rows(
                 if probe.strayed:
                     for at, found in enumerate(row.values):
                         row.values[at] = Found(found, _changing(probe))
-            batches.weigh(size)
+            batches.report_size(size)
             for _ in range(_HOPS):
                 if not further:
                     break
@@ -298,7 +304,7 @@ class _Question:
 
 
 def _answered(
-    store: Inspecting, asked: dict[str, list[_Question]], templates: Templates
+    store: TableSource, asked: dict[str, list[_Question]], templates: Templates
 ) -> list[tuple[str, _Question]]:
     """Answer questions, by the record to look in; return those that lead on, with where to."""
     further: list[tuple[str, _Question]] = []
@@ -317,7 +323,7 @@ def _answered(
                 else:
                     question.way += _changing(probe)
                     question.answer(found)
-        batches.weigh(size)
+        batches.report_size(size)
     return further
 
 

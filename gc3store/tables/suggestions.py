@@ -22,22 +22,22 @@ from gc3store.paths import MISSING, Path, parse
 from gc3store.query import Query
 from gc3store.tables.attributes import texts
 from gc3store.tables.path_reader import Probe, probes
+from gc3store.tables.source import TableSource
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gc3store.engine.inspecting import Inspecting
 
 __all__ = ["attributes", "closeness", "near"]
 
 
-def attributes(store: Inspecting, filters: Mapping[str, Any]) -> pd.DataFrame:
-    """Return which paths exist in which classes; see `Inspecting.attributes`."""
+def attributes(store: TableSource, filters: Mapping[str, Any]) -> pd.DataFrame:
+    """Return which paths exist in which classes; see `RecordStore.attributes`."""
     try:
         import pandas as pd
     except ImportError as error:
         raise MissingDependencyError("Tables need pandas: pip install 'gc3store[table]'.") from error
-    ids = store.list(**filters)
+    ids = store.backend.ids(store.query(**filters))
     seen = _Seen()
     for id_, probe in probes(store, ids):
         if probe is not None:
@@ -118,14 +118,14 @@ class _Seen:
             if constant is not None and key not in self._examples:
                 self._examples[key] = _example(probe, constant)
 
-    def note_job(self, cls: str, store: Inspecting, id_: str, probe: Probe) -> None:
+    def note_job(self, cls: str, store: TableSource, id_: str, probe: Probe) -> None:
         """Count what only `gc3store.inspection.jobs` makes of a job."""
         try:
             columns = list(columns_of(lambda text: probe.get(parse(text))))
         except (LoadError, RecursionError):
             return
         if (cls, PARENTS) not in self._examples:
-            self._examples[cls, PARENTS] = text(store._referrers([id_]).get(id_, []), limit=60)
+            self._examples[cls, PARENTS] = text(store.backend.referrers([id_]).get(id_, []), limit=60)
         self._types[cls, PARENTS]["list"] += 1
         for path, value in columns:
             key = (cls, path)
@@ -224,21 +224,21 @@ _AMONG: Final = 200
 _SMALL: Final = 1 << 20
 
 
-def near(store: Inspecting, path: str, ids: Sequence[str]) -> str | None:
+def near(store: TableSource, path: str, ids: Sequence[str]) -> str | None:
     """Return a path that somebody may have meant who wrote one that leads nowhere; `None` if none comes to mind.
 
     Only one record of each class is looked into, of those among the first few hundred.
 
     Parameters
     ----------
-    store : Inspecting
+    store : TableSource
         The store.
     path : str
         What was written.
     ids : sequence of str
         The records that it was looked for in.
     """
-    fields = store._columns(Query.build({"id": list(ids[:_AMONG])}), ["id", "cls", "size"])
+    fields = store.backend.values(Query.build({"id": list(ids[:_AMONG])}), ["id", "cls", "size"])
     firsts: dict[str, str] = {}
     for id_, cls, size in zip(fields["id"], fields["cls"], fields["size"], strict=True):
         if size <= _SMALL:

@@ -19,15 +19,15 @@ from gc3store.errors import (
 from gc3store.paths import MISSING, parse
 from gc3store.query import Query
 from gc3store.record import FIELDS, human_size
-from gc3store.support.memory import MANY, many_objects
+from gc3store.support.memory import GC_PAUSE_MIN, gc_paused
 from gc3store.support.stacklevel import caller_stacklevel
 from gc3store.support.text import clean
+from gc3store.tables.source import TableSource
 from gc3store.tables.value_cache import STAMP, Rows, stamps_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gc3store.engine.looking import Looking
 
 __all__ = ["TABLE_FIELDS", "make_table", "summary_html"]
 
@@ -36,7 +36,7 @@ TABLE_FIELDS: tuple[str, ...] = tuple(name for name in FIELDS if name not in ("i
 
 
 def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return the entries that `query` asks for as a table; see `Looking.table`."""
+    """Return the entries that `query` asks for as a table; see `RecordStore.table`."""
     try:
         import pandas as pd
     except ImportError as error:
@@ -52,7 +52,7 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
     for path in paths:
         parse(path)
     # Before anything is read: if anything changes meanwhile, it is another one next time.
-    token = store._state() if paths and query == Query() else None
+    token = store.backend.version() if paths and query == Query() else None
     if token is not None and len(paths) == len(names):
         from gc3store.tables.attributes import remembered_paths
 
@@ -65,8 +65,8 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         "id",
         *dict.fromkeys(n for n in (*names, *(STAMP if paths else ())) if n in known and n != "id"),
     ]
-    with many_objects(MANY):  # if there are many rows, their texts are
-        data = store._columns(query, wanted)
+    with gc_paused(GC_PAUSE_MIN):  # if there are many rows, their texts are
+        data = store.backend.values(query, wanted)
         index = pd.Index(_column("id", data["id"]), name="id")
         columns_ = {name: _column(name, data[name]) for name in names if name in known}
     if paths:
@@ -78,7 +78,7 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
         columns_.update(_path_columns(store, index, data["id"], cells, known))
         if PARENTS in paths:
             # Told by the catalogue, and other records: nothing that this one's stamp could vouch for.
-            referrers = store._referrers(data["id"])
+            referrers = store.backend.referrers(data["id"])
             columns_[PARENTS] = pd.Series([referrers.get(id_, []) for id_ in data["id"]], dtype=object).array
     return pd.DataFrame(columns_, index=index, columns=names)
 
@@ -146,14 +146,14 @@ def _column(name: str, values: list[Any]) -> Any:
     return column(values, None).array
 
 
-def summary_html(store: Looking) -> str:
+def summary_html(store: TableSource) -> str:
     """Return what a notebook shows of a store: how many of what, how big, where."""
     from gc3store.inspection.html import styled
 
     head = f'<bdi class="n">{escape(type(store).__name__)}</bdi>'
     where = f'<bdi class="d f">{escape(clean(store.url or "", 500))}</bdi>'
     try:
-        data = store._columns(Query(), ["cls", "size"])
+        data = store.backend.values(Query(), ["cls", "size"])
     except StoreError as error:
         return styled(
             f'<div class="r">{head} {where}</div><div class="x">{escape(clean(str(error), 1000))}</div>'

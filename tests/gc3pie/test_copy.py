@@ -10,6 +10,7 @@ import pytest
 from gc3store import Persistable, copy, copying, make_store
 from gc3store.errors import NotSupportedError, ObjectNotFoundError, StoreWarning
 from gc3store.store import Store
+from gc3store.support import batching
 
 WITHOUT_CLASSES = """
 import sys
@@ -170,9 +171,9 @@ def test_an_interrupted_copy_goes_on(samples, monkeypatch, kind, when):
     source, target = make_store(samples / "source"), make_store(target_of(samples, kind))
     source.save_many([Node(f"number {i}") for i in range(10)])
     before = len(target)
-    monkeypatch.setattr(copying, "_RECORDS", 3)
+    monkeypatch.setattr(batching, "MAX_COUNT", 3)
     calls = []
-    where, name = (target, "_write") if when == "while writing" else (copying._Journal, "note")
+    where, name = (target.backend, "write") if when == "while writing" else (copying._Journal, "note")
     original = getattr(where, name)
 
     def interrupted(*args):
@@ -248,7 +249,7 @@ def test_large_payloads_and_values_of_any_kind(samples):
     with pytest.warns(StoreWarning, match="4 not copied: .*could not load an object of type NoneType"):
         back = copy(target, table)
     assert back.failed.keys() == {result.ids[id_] for id_ in ids[:-1]}
-    assert numpy.array_equal(pickle.loads(table._data([*back.ids.values()]).popitem()[1]), values[-1])
+    assert numpy.array_equal(pickle.loads(table.backend.raw([*back.ids.values()][-1])), values[-1])
 
 
 def test_what_refers_to_something_refused_is_refused_too(samples):

@@ -143,8 +143,9 @@ def test_every_pair(place_of, samples, monkeypatch, here, there):
 
 PROGRAM = """
 import sys
-from gc3store import copy, copying, make_store
-copying._RECORDS = 7
+from gc3store import copy, make_store
+from gc3store.support import batching
+batching.MAX_COUNT = 7
 result = copy(make_store(sys.argv[1]), make_store(sys.argv[2]))
 print(result.new, len(result.ids), flush=True)
 """

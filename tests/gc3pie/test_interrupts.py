@@ -9,8 +9,13 @@ from gc3store import make_store
 from tests.interrupting import interrupted
 
 #: Where records take their places; and all that a step comes by.
-PLACES = ("gc3store.engine.settling", "gc3store.gc3pie.table", "gc3store.gc3pie.directory")
-STEPS = ("gc3store.engine.primitives", "gc3store.engine.identity", "gc3store.gc3pie.records", *PLACES)
+PLACES = (
+    "gc3store.engine.transaction",
+    "gc3store.gc3pie.connections",
+    "gc3store.gc3pie.directory",
+    "gc3store.gc3pie.table",
+)
+STEPS = ("gc3store.engine.identity", "gc3store.engine.writer", "gc3store.gc3pie.backend", *PLACES)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -310,7 +310,7 @@ def test_a_table_that_has_not_changed_is_not_read_again(samples, monkeypatch):
         raise AssertionError("it was read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(store._index), "_stamps", refuse)
+        patch.setattr(type(store.backend.index), "_stamps", refuse)
         assert len(store.list(cls="IsingRun")) == 20
     connection = sqlite3.connect(path)
     with connection:
@@ -330,6 +330,7 @@ def test_many_records_are_remembered_outside_the_store(samples, monkeypatch):
     folder.mkdir()
     for i in range(600):
         (folder / f"IsingRun.{i}").write_bytes(data)
+        os.utime(folder / f"IsingRun.{i}", (1_700_000_000, 1_700_000_000))
     assert len(make_store(folder).list(cls="IsingRun")) == 600
     before = sorted(p.name for p in folder.iterdir())
     calls = []

@@ -1,49 +1,21 @@
-"""Large payloads in files of their own: written in pieces, read by copying or by mapping."""
+"""Large payloads in files of their own, read by copying or by mapping."""
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import xxhash
 
 from gc3store import format as record_format
-from gc3store.engine.primitives import corrupt
+from gc3store.backend import OpenMode, corrupt
 from gc3store.pickling import STEP, Encoded, Source
 from gc3store.support.large_files import open_large
-from gc3store.support.memory import is_passing, room_for
+from gc3store.support.memory import allocate_buffer
 
-__all__ = ["PayloadFile", "attached", "pieces"]
-
-
-def attached(encoded: Encoded) -> list[Any]:
-    """Return a small payload as it stands behind the head of its record."""
-    parts: list[Any] = [encoded.stream]
-    if not encoded.buffers:
-        return parts
-    position = encoded.stream_size
-    sizes = [view.nbytes for view in encoded.buffers]
-    for start, view in zip(record_format.offsets(encoded.stream_size, sizes), encoded.buffers, strict=True):
-        parts += [bytes(start - position), view]
-        position = start + view.nbytes
-    return parts
-
-
-def pieces(encoded: Encoded) -> Iterator[Any]:
-    """Yield a payload as it stands in a file of its own, hashing each piece as it passes."""
-    sizes = [view.nbytes for view in encoded.buffers]
-    starts = iter([0, *record_format.offsets(encoded.stream_size, sizes)])
-    position = 0
-    for part in encoded.parts():
-        gap = next(starts) - position
-        if gap:
-            yield bytes(gap)
-            position += gap
-        for piece in part:
-            position += piece.nbytes
-            yield piece
+__all__ = ["PayloadFile"]
 
 
 class PayloadFile:
@@ -54,15 +26,14 @@ class PayloadFile:
         self.id = id_
         self.head = head
         self.sizes = sizes
-        self.plain = bool(head.flags & record_format.PLAIN)
 
-    def open(self, mode: str | None = None) -> Source:
-        """Return the payload, copied and verified, or mapped into memory.
+    def open(self, mode: OpenMode) -> Source:
+        """Return the payload.
 
         Parameters
         ----------
-        mode : {"r", "c"}, optional
-            Map the file, read-only or copy-on-write; only its length is checked then.
+        mode : {"copy", "r", "c", "pass"}
+            ``copy`` and ``pass`` verify the checksum; of what is mapped only the length is checked.
 
         Raises
         ------
@@ -80,9 +51,9 @@ class PayloadFile:
             length = os.fstat(file.fileno()).st_size
             if length != expected:
                 raise corrupt(self.id, f"its payload is {length} bytes long and should be {expected}")
-            if mode is not None:
-                return self._map(file, mode)
-            return self._verified(self._map(file, "r")) if is_passing() else self._copy(file)
+            if mode == "copy":
+                return self._copy(file)
+            return self._verified(self._map(file, "r")) if mode == "pass" else self._map(file, mode)
         except BaseException:
             file.close()
             raise
@@ -91,9 +62,8 @@ class PayloadFile:
         access = mmap.ACCESS_READ if mode == "r" else mmap.ACCESS_COPY
         view = memoryview(mmap.mmap(file.fileno(), 0, access=access))
         file.close()  # the mapping stays
-        places = zip(record_format.offsets(self.head.stream_size, self.sizes), self.sizes, strict=True)
-        buffers = [view[start : start + size] for start, size in places]
-        return Source(view[: self.head.stream_size], buffers, plain=self.plain)
+        buffers = record_format.split_payload(view, self.head.stream_size, self.sizes)
+        return Source(view[: self.head.stream_size], buffers, plain=self.head.is_plain)
 
     def _verified(self, source: Source) -> Source:
         encoded = Encoded(source.stream, len(source.stream), list(source.buffers or ()), [], False)
@@ -120,8 +90,8 @@ class PayloadFile:
         for start, size in zip(
             record_format.offsets(self.head.stream_size, self.sizes), self.sizes, strict=True
         ):
-            buffer = room_for(size)
-            fill(buffer, size, lambda view, at: os.preadv(file.fileno(), [view], at), start, hasher)
+            buffer = allocate_buffer(size)
+            _fill(buffer, size, file.fileno(), start, hasher)
             buffers.append(buffer)
         if hasher.digest() != self.head.checksum:
             raise corrupt(self.id, "its checksum does not fit")
@@ -129,16 +99,16 @@ class PayloadFile:
             file.seek(0)
         else:
             file.close()
-        return Source(stream, buffers or None, plain=self.plain)
+        return Source(stream, buffers or None, plain=self.head.is_plain)
 
 
-def fill(buffer: Any, size: int, read: Callable[[memoryview, int], int], start: int, hasher: Any) -> None:
-    """Fill memory by reading in steps, hashing each piece while it is in the cache."""
+def _fill(buffer: Any, size: int, descriptor: int, start: int, hasher: Any) -> None:
+    """Fill memory from a file in steps, hashing each piece while it is in the processor's cache."""
     view = memoryview(buffer)[:size]
     position = 0
     while position < size:
         piece = view[position : position + STEP]
-        count = read(piece, start + position)
+        count = os.preadv(descriptor, [piece], start + position)
         if count <= 0:
             break  # the checksum will tell
         hasher.update(piece[:count])
