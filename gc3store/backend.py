@@ -268,7 +268,8 @@ class Backend(ABC):
     is_writable : bool
         Whether anything can be written; otherwise `check_writable` raises the reason.
     committed : bool
-        Of an atomic backend: set to False by `begin`, and to True by `commit` as the last thing that it does.
+        Of an atomic backend: set to False by the engine before a transaction, and to True by `commit` as the
+        last thing that it does.
 
     Notes
     -----

@@ -102,6 +102,7 @@ class Transaction:
 
     def _outermost(self) -> Iterator[None]:
         backend, identities = self._backend, self._identities
+        backend.committed = False
         try:  # from here on, an interrupt may come anywhere
             if backend.atomic:  # elsewhere what was written stays written
                 identities.begin()
@@ -123,7 +124,6 @@ class Transaction:
 
     def _begin(self) -> None:
         backend = self._backend
-        backend.committed = False
         if backend.has_doubts:
             self._written, self._deleted = [], []
         if self._columns.has_pending:
@@ -161,6 +161,8 @@ class Transaction:
         backend, nested, written = self._backend, self.depth, False
         if self._uncertain:
             self._reuse_ids(records)
+        if not nested:
+            backend.committed = False  # before an interrupt can be taken for one behind a commit
         try:
             if nested:
                 backend.write(records)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import get_ident
 from typing import Any
@@ -38,14 +38,11 @@ class Connections:
         The database, with an absolute path if it is a file.
     path : str or None
         The file, if the database is one.
-    committed : bool
-        Whether the transaction that was begun last is known to be committed.
     """
 
     def __init__(self, url: URL, dialect: Dialect) -> None:
         self.path = os.path.abspath(url.database or "") if is_sqlite(url) else None
         self.url = url.set(database=self.path or url.database)
-        self.committed = False
         self._dialect = dialect
         self._engine = engine_for(self.url, dialect.timeout)
         self._writing_engine = self._engine
@@ -96,7 +93,6 @@ class Connections:
 
     def begin(self) -> None:
         """Begin a transaction that writes."""
-        self.committed = False
         self._failure = None
         with self.translated():
             self._thread = get_ident()
@@ -106,19 +102,25 @@ class Connections:
                 connection.exec_driver_sql(f"PRAGMA synchronous={level}")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def commit(self) -> None:
-        """End the transaction, and keep what was done."""
+    def commit(self, note_committed: Callable[[], None]) -> None:
+        """End the transaction, and keep what was done.
+
+        Parameters
+        ----------
+        note_committed : callable
+            Called as soon as it is known that the transaction is committed.
+        """
         connection = self.writer
         driver = connection.connection.driver_connection
         with self.translated():
             try:
                 driver.execute("COMMIT") if self.path is not None else connection.commit()
-                self.committed = True
+                note_committed()
             except (sa.exc.DBAPIError, sqlite3.Error):
                 raise  # where the disk is full, the transaction has ended as well, and nothing was kept
             except BaseException:
                 if self.path is not None and not driver.in_transaction:
-                    self.committed = True  # interrupted right behind it
+                    note_committed()  # interrupted right behind it
                 raise
             finally:
                 self._connection = None

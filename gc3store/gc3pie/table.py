@@ -137,13 +137,14 @@ class GC3PieTableBackend(GC3PieBackend):
 
     def commit(self) -> None:
         """End the transaction, and keep what was done."""
-        self._connections.commit()
+        self._connections.commit(self._note_committed)
+
+    def _note_committed(self) -> None:
         self.committed = True
 
     def rollback(self) -> None:
         """End the transaction, if there is one, and undo what was done."""
         self._connections.rollback()
-        self.committed = self._connections.committed  # an interrupt may have come right behind a commit
 
     def abandon(self, error: BaseException) -> None:
         """Undo all of the transaction; let nothing more be done in it."""

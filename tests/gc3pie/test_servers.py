@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from gc3store import make_store
 from gc3store.errors import ConflictError, StoreUnavailableError
-from gc3store.gc3pie.database import create_gc3pie_table
+from gc3store.gc3pie.database import create_gc3pie_table, engine_for
 from gc3store.gc3pie.table import GC3PieTable
+from gc3store.sql.url import parse
 
 pytestmark = pytest.mark.server
 
@@ -105,7 +106,7 @@ def test_a_password_among_the_parameters_is_not_shown_either(table):
     if table.startswith("mysql"):  # PostgreSQL may trust whoever comes from this machine
         with pytest.raises(StoreUnavailableError, match="does not let this user in"):
             GC3PieTable(f"mysql://{user}:wr0ng-pass@{place}")
-    with store._engine.begin() as connection:
+    with engine_for(parse(table)[0]).begin() as connection:
         connection.exec_driver_sql("DROP TABLE store")
     with pytest.raises(StoreUnavailableError) as caught:
         store.load("47")
