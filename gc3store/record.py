@@ -137,16 +137,23 @@ class Record:
     """
 
     id: str = dataclasses.field(
-        metadata={"kind": "string", "title": "ID", "place": "key", "key": None, "required": True}
+        metadata={
+            "kind": "string",
+            "title": "ID",
+            "place": "key",
+            "key": None,
+            "required": True,
+            "width": 105,
+        }
     )
     name: str | None = _field("string", "Name", width=160)
-    cls: str = _field("string", "Class", default="", required=True, width=130)
-    state: str | None = _field("string", "State", width=110)
+    cls: str = _field("string", "Class", default="", required=True, width=110)
+    state: str | None = _field("string", "State", width=120)
     tags: tuple[str, ...] = _field("strings", "Tags", default=(), width=130)
-    size: int = _field("bytes", "Size", default=0, required=True, width=84)
+    size: int = _field("bytes", "Size", default=0, required=True, width=70)
     created: datetime | None = _field("time", "Created", required=True, width=96)
     modified: datetime | None = _field("time", "Saved", required=True, width=96)
-    revision: int = _field("integer", "Revision", default=1, required=True, width=84)
+    revision: int = _field("integer", "Revision", default=1, required=True, width=80)
     preview: str | None = _field("string", "Preview", place="payload")
     references: tuple[str, ...] = _field("ids", "Refers to", default=(), place="payload")
     origin: Mapping[str, Any] = _field("json", "Origin", default={}, place="payload")

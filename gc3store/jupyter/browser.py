@@ -23,6 +23,7 @@ from gc3store.errors import UsageError
 from gc3store.jupyter.actions import one_line
 from gc3store.jupyter.catalogue import Selected
 from gc3store.jupyter.current import current_store, default_url
+from gc3store.jupyter.fields import FACETS, browser_columns, browser_fields
 from gc3store.jupyter.origin import notebook_name
 from gc3store.jupyter.requests import LANES, REQUESTS, for_front_end
 from gc3store.jupyter.service import Service
@@ -105,7 +106,9 @@ class Browser(anywidget.AnyWidget):
                 "store": redact(str(store.url or type(store).__name__)),
                 "offers": catalogue.offers,
                 "notes": catalogue.notes,
-                "columns": list(catalogue.columns),
+                "fields": browser_fields(catalogue),
+                "columns": browser_columns(catalogue),
+                "facets": FACETS,
                 "layout": self._service.layout.read(),
                 "requests": for_front_end(),
             },

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import NotSupportedError, ObjectNotFoundError
 from gc3store.ids import number_of
+from gc3store.jupyter.fields import SHOWN_FIELDS
 from gc3store.query import Condition, Query
 from gc3store.record import Record
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue", "Selected"]
 
 #: Columns of the table that `Catalogue.table` makes.
-_TABLE = ("name", "cls", "state", "tags", "size", "created", "modified", "revision")
+_TABLE = tuple(name for name in SHOWN_FIELDS if name != "id")
 
 
 class Catalogue:
@@ -192,7 +193,7 @@ class Catalogue:
 
 def _cell(record: Record, name: str) -> Any:
     value = record.columns.get(name) if name not in _TABLE else record[name]
-    return ", ".join(record.tags) if name == "tags" else value
+    return ", ".join(value) if isinstance(value, tuple) else value
 
 
 class _Numbered(Record):

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 from gc3store.errors import ObjectNotFoundError, UsageError
 from gc3store.jupyter import actions
 from gc3store.jupyter.catalogue import Catalogue, Selected
+from gc3store.jupyter.fields import FACETS
 from gc3store.jupyter.layout import Layout
 from gc3store.jupyter.outcome import STORE, Outcome
 from gc3store.jupyter.requests import REQUESTS, request
 from gc3store.jupyter.show.job_facts import facts, lines
 from gc3store.jupyter.variables import check_variable, suggest, variables
 from gc3store.jupyter.wire import (
-    FACETS,
     MAX_IDS,
     MAX_TEXT,
     BadRequestError,

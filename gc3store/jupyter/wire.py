@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gc3store.errors import InvalidQueryError, UsageError
+from gc3store.jupyter.fields import FACETS, SHOWN_FIELDS
 from gc3store.query import Condition, Query
 from gc3store.record import Record
 from gc3store.support.redaction import redact
 from gc3store.support.text import shorten
 
 __all__ = [
-    "FACETS",
     "MAX_IDS",
     "MAX_TEXT",
     "BadRequestError",
@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 MAX_IDS = 10_000  #: IDs of one request; more are named by a query
+MAX_ITEMS = 20  #: texts of one value, such as tags
 MAX_TEXT = 300  #: characters of one text in a row; details show ten times as many
-FACETS = ("cls", "state")  #: Fields whose values are counted and filtered by
 
 
 class BadRequestError(UsageError):
@@ -129,7 +129,7 @@ def clip(text: object, limit: int = MAX_TEXT) -> str:
 
 
 def value_of(value: Any, limit: int) -> Any:
-    """Return a value of the catalogue as JSON has it."""
+    """Return a value of the catalogue as JSON has it: times in milliseconds since the epoch."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -137,38 +137,28 @@ def value_of(value: Any, limit: int) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime):
-        return _milliseconds(value)
+        return round(value.timestamp() * 1000)
+    if isinstance(value, tuple):
+        return [clip(item, limit) for item in value[:MAX_ITEMS]]
     return clip(value, limit)
 
 
-def _milliseconds(when: datetime | None) -> int | None:
-    return None if when is None else round(when.timestamp() * 1000)
+def row(record: Record, columns: Iterable[str], limit: int = MAX_TEXT) -> dict[str, Any]:
+    """Return an entry of the catalogue as the front end takes it: values by field, and by user column."""
+    values = {name: value_of(record[name], limit) for name in SHOWN_FIELDS}
+    return {
+        **values,
+        "id": record.id,
+        "error": None if record.error is None else clip(redact(record.error), limit),
+        "columns": {name: _own(record.columns.get(name), limit) for name in columns},
+    }
 
 
 def _own(value: Any, limit: int) -> Any:
     # Of a user column; a number of milliseconds would look like any other number there.
-    return (
-        f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        if isinstance(value, datetime)
-        else value_of(value, limit)
-    )
-
-
-def row(record: Record, columns: Iterable[str], limit: int = MAX_TEXT) -> list[Any]:
-    """Return an entry of the catalogue as the front end takes it, with the store's own `columns` last."""
-    return [
-        record.id,
-        None if record.name is None else clip(record.name, limit),
-        clip(record.cls, limit),
-        None if record.state is None else clip(record.state, limit),
-        [clip(tag, limit) for tag in record.tags[:20]],
-        value_of(record.size, limit),
-        _milliseconds(record.created),
-        _milliseconds(record.modified),
-        record.revision,
-        None if record.error is None else clip(redact(record.error), limit),
-        *(_own(record.columns.get(name), limit) for name in columns),
-    ]
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return value_of(value, limit)
 
 
 def origin_of(origin: Mapping[str, Any]) -> list[list[str]]:

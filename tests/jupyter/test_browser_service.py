@@ -50,7 +50,7 @@ def good(service, kind, **body):
 
 
 def ids(reply):
-    return [row[0] for row in reply["rows"]]
+    return [row["id"] for row in reply["rows"]]
 
 
 @pytest.fixture(params=["memory", "sql", "directory"])
@@ -86,8 +86,8 @@ class TestRows:
         assert ids(reply) == ["list.11", "list.12", "list.13"]
         assert reply["offset"] == 10
         row = reply["rows"][0]
-        assert row[1:3] == ["Run 10", "builtins.list"]
-        assert row[4] == ["even"]
+        assert (row["name"], row["cls"]) == ("Run 10", "builtins.list")
+        assert row["tags"] == ["even"]
 
     def test_window_is_limited(self, full):
         service = Service(full, {})
@@ -187,7 +187,8 @@ class TestDetail:
 
     def test_what_is_known(self, service):
         detail = good(service, "detail", id="list.3")["detail"]
-        assert detail["row"][:3] == ["list.3", "Run 02", "builtins.list"]
+        row = detail["row"]
+        assert (row["id"], row["name"], row["cls"]) == ("list.3", "Run 02", "builtins.list")
         assert detail["references"] == []
 
     def test_missing(self, service):
@@ -310,8 +311,8 @@ class TestActions:
 
     def test_label(self, service):
         reply = good(service, "label", id="list.3", name="new", add=["hot"], drop=["even"])
-        assert reply["row"][1] == "new"
-        assert reply["row"][4] == ["hot"]
+        assert reply["row"]["name"] == "new"
+        assert reply["row"]["tags"] == ["hot"]
         good(service, "undo", token=reply["undo"])
         assert service.store.describe("list.3").name == "Run 02"
 
@@ -404,7 +405,7 @@ class TestOtherStores:
             ["dict", 15],
             ["list", 15],
         ]
-        assert good(service, "detail", id="list.2")["detail"]["row"][0] == "list.2"
+        assert good(service, "detail", id="list.2")["detail"]["row"]["id"] == "list.2"
         assert ask(service, "detail", id="list.999")["error"]["type"] == "ObjectNotFoundError"
         reply = good(service, "remove", target={"ids": ["list.2"]})
         assert reply["undo"] is None

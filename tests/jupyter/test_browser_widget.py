@@ -16,6 +16,7 @@ import gc3store
 from gc3store import make_store
 from gc3store.errors import UsageError
 from gc3store.jupyter.browser import Browser
+from gc3store.record import FIELDS
 
 from .memory import FourMethods, Lists, MemoryStore
 
@@ -125,6 +126,22 @@ def test_the_front_end_asks_only_what_is_declared(browser):
     told = browser.get_state()["_setup"]["requests"]
     assert set(told["immediate"]) | set(told["repeatable"]) <= asked
     assert not {"load", "save", "replace", "remove", "label", "undo"} & set(told["repeatable"])
+
+
+def test_the_front_end_is_told_which_columns_there_are(browser, tmp_path):
+    """With titles and widths; those of the store's own stand next to the state, the rest is hidden."""
+    with make_store(tmp_path / "jobs", columns={"energy": "energy"}) as own:
+        setup = Browser(own, namespace={}).get_state()["_setup"]
+    shown = [name for name, is_shown in setup["columns"] if is_shown]
+    assert shown == ["name", "id", "cls", "state", "energy", "size", "modified", "tags"]
+    assert [name for name, is_shown in setup["columns"] if not is_shown] == ["created", "revision"]
+    fields = {field["name"]: field for field in setup["fields"]}
+    assert set(fields) == {name for name, _ in setup["columns"]}
+    assert fields["modified"]["title"] == FIELDS["modified"].title
+    assert fields["size"]["kind"] == FIELDS["size"].kind
+    assert all(field["width"] > 0 for name, field in fields.items() if name != "energy")
+    lists = Browser(Lists("other://"), namespace={}).get_state()["_setup"]
+    assert lists["columns"] == [("id", True), ("cls", True)]
 
 
 def test_an_observer_that_fails_does_not_stop_the_browser(browser):

@@ -6,13 +6,13 @@ text: characters that cannot be seen are shown as escapes, and HTML is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from gc3store.jupyter.show.age import age
-from gc3store.record import Record, human_size
+from gc3store.jupyter.fields import SHOWN_FIELDS
+from gc3store.jupyter.show.values import full, some, title
+from gc3store.record import Record
 from gc3store.support.text import clean, single_line
 
 __all__ = ["Details"]
@@ -34,18 +34,7 @@ class Details:
     def _facts(self) -> list[tuple[str, str]]:
         record = self.record
         facts = [
-            ("ID", record.id),
-            ("name", record.name or ""),
-            ("class", record.cls),
-            ("state", record.state or ""),
-            ("tags", ", ".join(record.tags)),
-            ("size", f"{human_size(record.size)} ({record.size:,} bytes)" if record.size >= 1000 else ""),
-            ("size", human_size(record.size) if 0 < record.size < 1000 else ""),
-            ("created", _moment(record.created)),
-            ("modified", _moment(record.modified) if record.modified != record.created else ""),
-            ("revision", f"{record.revision:,}" if record.created else ""),
-            ("preview", record.preview or ""),
-            ("refers to", _some(record.references)),
+            *((title(name), full(record, name)) for name in self._fields()),
             ("cannot be loaded", record.error or ""),
             *((name, str(value)) for name, value in record.columns.items() if value is not None),
             ("saved by", _person(record.origin)),
@@ -54,6 +43,16 @@ class Details:
             ("note", self._missing),
         ]
         return [(name, single_line(value, 500)) for name, value in facts if value]
+
+    def _fields(self) -> Iterator[str]:
+        record = self.record
+        for name in (*SHOWN_FIELDS, "preview", "references"):
+            # An object that was saved once has one date, and what keeps no dates keeps no revisions.
+            if name == "modified" and record.modified == record.created:
+                continue
+            if name == "revision" and record.created is None:
+                continue
+            yield name
 
     @property
     def source(self) -> str:
@@ -85,15 +84,6 @@ def _source_line(line: str) -> str:
     return clean(line.expandtabs(4), None)
 
 
-def _moment(moment: datetime | None) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z} ({age(moment)})" if moment else ""
-
-
-def _some(words: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(words) - limit:,} more" if len(words) > limit else ""
-    return ", ".join(words[:limit]) + more
-
-
 def _person(origin: Mapping[str, Any]) -> str:
     user, host = origin.get("user"), origin.get("host")
     return " on ".join(str(part) for part in (user, host) if part)
@@ -114,5 +104,5 @@ def _packages(record: Record) -> str:
         first = [record.cls.partition(".")[0], "gc3store", "numpy", "pandas", "scipy"]
         names = [name for name in dict.fromkeys(first) if name in packages]
         names += [name for name in packages if name not in names]
-        found.append(_some([f"{name} {packages[name]}" for name in names], limit=6))
+        found.append(some([f"{name} {packages[name]}" for name in names], limit=6))
     return ", ".join(found)

@@ -6,12 +6,12 @@ text: characters that cannot be seen are shown as escapes, and HTML is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, overload
 
-from gc3store.jupyter.show.age import age
-from gc3store.record import Record, human_size
+from gc3store.jupyter.show.values import brief, title
+from gc3store.record import Record
 from gc3store.support.text import single_line
 
 if TYPE_CHECKING:
@@ -24,17 +24,8 @@ __all__ = ["Listing"]
 _WIDEST = 36  # characters of one cell of a table in a terminal
 _STYLE = "text-align: left; white-space: pre"
 
-
-_COLUMNS: Mapping[str, Callable[[Record], str]] = {
-    "id": lambda r: r.id,
-    "name": lambda r: r.name or "",
-    "class": lambda r: r.class_name,
-    "state": lambda r: r.state or "",
-    "tags": lambda r: ", ".join(r.tags),
-    "size": lambda r: human_size(r.size) if r.size else "",
-    "saved": lambda r: age(r.modified),
-    "preview": lambda r: f"cannot be loaded: {r.error}" if r.error else (r.preview or ""),
-}
+#: Fields that a list shows, where any of its objects has them.
+_FIELDS = ("id", "name", "cls", "state", "tags", "size", "modified", "preview")
 
 
 class Listing(Sequence[Record]):
@@ -100,10 +91,10 @@ class Listing(Sequence[Record]):
         columns: dict[str, list[str]] = {}
         if self._versions:
             columns["version"] = [single_line(version) for version in self._versions]
-        for name, value in _COLUMNS.items():
-            cells = [single_line(value(record)) for record in self._records]
+        for name in _FIELDS:
+            cells = [single_line(_cell(record, name)) for record in self._records]
             if name == "id" or any(cells):
-                columns[name] = cells
+                columns[title(name).lower()] = cells
         for name in dict.fromkeys(name for record in self._records for name in record.columns):
             values = [record.columns.get(name) for record in self._records]
             cells = ["" if value is None else single_line(str(value)) for value in values]
@@ -120,7 +111,7 @@ class Listing(Sequence[Record]):
         names, rows = self._cells()
         rows = [[single_line(cell, _WIDEST) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        right = [name == "size" for name in names]
+        right = [name == title("size") for name in names]
         lines = [
             "  ".join(
                 c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)
@@ -138,3 +129,9 @@ class Listing(Sequence[Record]):
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
         return f"{table}<p>{escape(self._headline())}</p>"
+
+
+def _cell(record: Record, name: str) -> str:
+    if name == "preview" and record.error:
+        return f"cannot be loaded: {record.error}"
+    return brief(record, name)

@@ -6,7 +6,7 @@ import { type Details, type Found } from "./details.ts";
 import { confirmDialog, loadDialog, variableDialog } from "./dialogs.ts";
 import { button, h, set } from "./dom.ts";
 import { grouped } from "./format.ts";
-import { type Row, toRow } from "./rows.ts";
+import { type Row } from "./rows.ts";
 import { type Grid } from "./grid.ts";
 import { type Selection, type Target } from "./selection.ts";
 import { type Offers } from "./setup.ts";
@@ -127,7 +127,7 @@ export class Actions {
   }
 
   showDetail(detail: Reply, id: string): void {
-    const row = toRow(detail.row);
+    const row = detail.row as Row;
     const focused = this.app.grid.rows.at(this.app.grid.focus);
     if (this.app.details.id !== id && focused?.id === this.app.details.id && focused?.id !== id && this.app.grid.rows.place(id) !== undefined) return;
     this.app.details.show(row, detail, this.found?.id === id ? this.found : null);
@@ -230,7 +230,7 @@ export class Actions {
     put(key === "name" ? { ...row, name: value.trim() || null } : { ...row, tags });
     app.channel.ask("label", { id: row.id, ...change }).then(
       (reply) => {
-        put(toRow(reply.row));
+        put(reply.row as Row);
         this.say(reply);
       },
       (error: Refusal) => {

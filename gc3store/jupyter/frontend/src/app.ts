@@ -63,7 +63,7 @@ export class App implements ActionsHost, GridHost {
     this.setup = model.get("_setup");
     this.offers = this.setup.offers;
     this.channel = new Channel(model, this.setup.requests);
-    this.columns = arrange(this.setup.layout, this.setup.columns, this.offers.metadata);
+    this.columns = arrange(this.setup.layout, this.setup.columns, this.setup.fields);
     this.question = this.fromModel();
     this.lanes = {
       rows: new Latest(this.channel, "rows", 2, false),
@@ -90,6 +90,7 @@ export class App implements ActionsHost, GridHost {
     });
     this.search.value = this.question.text;
     this.chips = new Chips(
+      this.setup.fields.filter(({ name }) => this.setup.facets.includes(name)),
       (field, value) => this.filter(field, value),
       () => this.clearAll(),
     );
@@ -100,7 +101,7 @@ export class App implements ActionsHost, GridHost {
       labels: this.offers.label,
       metadata: this.offers.metadata || this.offers.detail,
       inspect: this.offers.inspect,
-      columns: this.setup.columns,
+      fields: this.setup.fields,
     });
     this.grid = new Grid(this, new Rows(this.question), `Objects in ${plain(this.setup.store)}`);
     this.actions.draw();
@@ -414,7 +415,7 @@ export class App implements ActionsHost, GridHost {
   }
 
   reset(): void {
-    this.columns = arrange([], this.setup.columns, this.offers.metadata);
+    this.columns = arrange([], this.setup.columns, this.setup.fields);
     this.shownChanged();
   }
 

@@ -5,19 +5,16 @@ import { button, fill, h, set } from "./dom.ts";
 import { stateTone } from "./columns.ts";
 import { grouped, plain, shortClass } from "./format.ts";
 import { type Question } from "./rows.ts";
+import { type Field } from "./setup.ts";
 
 type Value = string | null;
-
-export const FACETS: [field: string, label: string][] = [
-  ["cls", "Class"],
-  ["state", "State"],
-];
 
 export class Chips {
   readonly element = h("div", { class: "chips" });
   private counts: Record<string, { values: [Value, number][]; more: number }> = {};
 
   constructor(
+    private readonly facets: readonly Field[],
     private readonly toggle: (field: string, value: Value) => void,
     private readonly clear: () => void,
   ) {}
@@ -30,7 +27,7 @@ export class Chips {
   draw(question: Question): void {
     const held = (this.element.getRootNode() as ShadowRoot).activeElement as HTMLElement | null;
     const key = held && this.element.contains(held) ? held.dataset["chip"] : undefined;
-    const groups = FACETS.map(([field, label]) => {
+    const groups = this.facets.map(({ name: field, title: label }) => {
       const { values = [], more = 0 } = this.counts[field] ?? {};
       const pressed = question.filters[field] ?? [];
       // A pressed chip stays, also when nothing has its value any more.

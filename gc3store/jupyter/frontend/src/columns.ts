@@ -2,58 +2,38 @@
 
 import { h, icon, text } from "./dom.ts";
 import { ago, grouped, humanSize, moment, plain, shortClass } from "./format.ts";
-import { type Row } from "./rows.ts";
+import { type Row, valueOf } from "./rows.ts";
+import { type Field, type Setup } from "./setup.ts";
 
 export interface Column {
   readonly key: string;
   readonly label: string;
+  readonly kind: string;
   /** As the user wants it, in pixels; 0 is as it fits. */
   width: number;
   readonly natural: number;
   readonly least: number;
   shown: boolean;
-  /** Place among the store's own columns, for those. */
-  readonly own?: number;
+  /** Whether it is one of the store's own. */
+  readonly own: boolean;
   /** Whether all that was seen in it are numbers. */
-  numeric?: boolean;
+  numeric: boolean;
 }
 
 export type Saved = [key: string, width: number, shown: boolean][];
 
-const STANDARD: [key: string, label: string, natural: number, least: number, shown: boolean][] = [
-  ["name", "Name", 160, 116, true],
-  ["id", "ID", 105, 96, true],
-  ["cls", "Class", 110, 80, true],
-  ["state", "State", 120, 118, true],
-  ["size", "Size", 70, 68, true],
-  ["modified", "Saved", 96, 92, true],
-  ["tags", "Tags", 130, 110, true],
-  ["created", "Created", 96, 92, false],
-  ["revision", "Revision", 80, 76, false],
-];
-
 export const NARROWEST = 40;
 const WIDEST_NAME = 320;
-const BEFORE_OWN = 4;
-const NUMBERS = new Set(["size", "revision"]);
-const LIMITED = new Set(["id", "cls"]); // all that a store without metadata has
 
 /** The columns of a store in the order and width last used; what is new comes last. */
-export function arrange(saved: Saved, own: string[], metadata: boolean): Column[] {
-  const standard = STANDARD.filter(([key]) => metadata || LIMITED.has(key)).map(([key, label, natural, least, shown]) => ({
-    key,
-    label,
-    width: 0,
-    natural,
-    least,
-    shown,
-  }));
-  const users = own.map((key, i) => {
-    const natural = Math.min(160, Math.max(84, 34 + 8 * key.length)); // the name, and an arrow
-    return { key, label: key, width: 0, natural, least: natural, shown: true, own: i };
+export function arrange(saved: Saved, known: Setup["columns"], fields: readonly Field[]): Column[] {
+  const byName = new Map(fields.map((field) => [field.name, field]));
+  const columns = known.map(([key, shown]): Column => {
+    const { title, kind, width } = byName.get(key)!;
+    const natural = width || Math.min(160, Math.max(84, 34 + 8 * title.length)); // the title, and an arrow
+    const { give, numeric } = format(key, kind);
+    return { key, label: title, kind, width: 0, natural, least: natural - give, shown, own: kind === "own", numeric };
   });
-  // What the user asked to be recorded is next to what it is about.
-  const columns: Column[] = [...standard.slice(0, BEFORE_OWN), ...users, ...standard.slice(BEFORE_OWN)];
   const places = new Map(saved.map(([key], i) => [key, i]));
   for (const [key, width, shown] of saved) {
     const column = columns.find((it) => it.key === key);
@@ -105,19 +85,15 @@ export function nextOrder(order: string, key: string): string {
   return order === `-${key}` ? "" : key;
 }
 
-export function isNumber(column: Column): boolean {
-  return column.own === undefined ? NUMBERS.has(column.key) : column.numeric === true;
-}
-
 /** Note which of the store's own columns hold numbers; tells whether that is news. */
 export function lookAt(columns: Column[], rows: Iterable<Row>): boolean {
   let news = false;
   const seen = [...rows];
   for (const column of columns) {
-    if (column.own === undefined) continue;
-    const values = seen.map((row) => row.columns[column.own!]).filter((value) => value !== null && value !== undefined);
+    if (!column.own) continue;
+    const values = seen.map((row) => row.columns[column.key]).filter((value) => value !== null && value !== undefined);
     const numeric = values.length > 0 && values.every((value) => typeof value === "number");
-    if (values.length === 0 || numeric === (column.numeric ?? false)) continue;
+    if (values.length === 0 || numeric === column.numeric) continue;
     column.numeric = numeric;
     news = true;
   }
@@ -131,39 +107,58 @@ export function stateTone(state: string): string {
   return "idle";
 }
 
+/** How the values of a field are shown. */
+interface Format {
+  /** Pixels that its column gives where not all columns fit. */
+  readonly give: number;
+  readonly numeric: boolean;
+  cell(value: any, row: Row, words: readonly string[], now: number): Node[];
+}
+
+const STRING: Format = { give: 9, numeric: false, cell: (value, _row, words) => [text(value, words)] };
+
+const BY_KIND: Record<string, Format> = {
+  bytes: {
+    give: 2,
+    numeric: true,
+    cell: (size) => (typeof size === "number" ? [h("span", { title: `${grouped(size)} bytes` }, humanSize(size))] : []),
+  },
+  integer: { give: 4, numeric: true, cell: (value) => [document.createTextNode(String(value))] },
+  own: { give: 0, numeric: false, cell: own },
+  strings: { give: 20, numeric: false, cell: (values: string[], _row, words) => values.map((value) => h("span", { class: "tag" }, text(value, words))) },
+  time: {
+    give: 4,
+    numeric: false,
+    cell: (when, _row, _words, now) => [h("time", { title: moment(when), datetime: new Date(when).toISOString() }, ago(when, now))],
+  },
+};
+
+const BY_FIELD: Record<string, Format> = {
+  cls: { ...STRING, give: 30, cell: (cls, _row, words) => [text(shortClass(cls), words)] },
+  name: {
+    ...STRING,
+    give: 44,
+    cell: (value, row, words) => {
+      const name = value === null ? h("span", { class: "none" }, "–") : text(value, words);
+      return row.error === null ? [name] : [h("span", { class: "broken", title: plain(row.error) }, icon("warning")), name];
+    },
+  },
+  state: { ...STRING, give: 2, cell: (state) => [h("span", { class: `dot tone-${stateTone(state)}` }), text(state)] },
+};
+
+function format(key: string, kind: string): Format {
+  return (kind === "own" ? undefined : BY_FIELD[key]) ?? BY_KIND[kind] ?? STRING;
+}
+
 /** What a cell shows. */
 export function cell(row: Row, column: Column, words: readonly string[], now: number): Node[] {
-  if (column.own !== undefined) return own(row.columns[column.own]);
-  switch (column.key) {
-    case "name": {
-      const name = row.name === null ? h("span", { class: "none" }, "–") : text(row.name, words);
-      return row.error === null ? [name] : [h("span", { class: "broken", title: plain(row.error) }, icon("warning")), name];
-    }
-    case "id":
-      return [text(row.id, words)];
-    case "cls":
-      return [text(shortClass(row.cls), words)];
-    case "state":
-      return row.state === null ? [] : [h("span", { class: `dot tone-${stateTone(row.state)}` }), text(row.state)];
-    case "size":
-      return row.size === null || typeof row.size !== "number" ? [] : [h("span", { title: `${grouped(row.size)} bytes` }, humanSize(row.size))];
-    case "modified":
-    case "created": {
-      const when = row[column.key];
-      return when === null ? [] : [h("time", { title: moment(when), datetime: new Date(when).toISOString() }, ago(when, now))];
-    }
-    case "tags":
-      return row.tags.map((tag) => h("span", { class: "tag" }, text(tag, words)));
-    case "revision":
-      return [document.createTextNode(String(row.revision))];
-    default:
-      return [];
-  }
+  const value = valueOf(row, column.key, column.own);
+  if ((value === null || value === undefined) && column.key !== "name") return [];
+  return format(column.key, column.kind).cell(value, row, words, now);
 }
 
 /** A value of one of the store's own columns. */
 export function own(value: unknown): Node[] {
-  if (value === null || value === undefined) return [];
   if (typeof value !== "number") return [text(String(value))];
   return [h("span", { title: String(value) }, Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(5))))];
 }

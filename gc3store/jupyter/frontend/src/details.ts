@@ -4,7 +4,8 @@ import { own, stateTone } from "./columns.ts";
 import { type Reply } from "./channel.ts";
 import { button, copy, fill, h, icon, text } from "./dom.ts";
 import { ago, grouped, humanSize, moment, plain, plainLines } from "./format.ts";
-import { type Row } from "./rows.ts";
+import { type Row, valueOf } from "./rows.ts";
+import { type Field } from "./setup.ts";
 
 /** What was found in an object when the user asked for it. */
 export interface Found {
@@ -21,8 +22,7 @@ export interface DetailsHost {
   readonly labels: boolean;
   readonly metadata: boolean;
   readonly inspect: boolean;
-  /** The store's own columns. */
-  readonly columns: readonly string[];
+  readonly fields: readonly Field[];
 }
 
 /** What an origin tells, in the order in which one asks. */
@@ -37,6 +37,9 @@ const ORIGIN: Record<string, string> = {
   packages: "Packages",
 };
 const ASKED = Object.keys(ORIGIN);
+
+/** What stands above the list of facts. */
+const ABOVE = new Set(["id", "name"]);
 
 export class Details {
   readonly element = h("section", { class: "details", "aria-label": "Details", tabindex: 0 });
@@ -66,16 +69,9 @@ export class Details {
         copier.classList.toggle("done", done);
       });
     });
-    const facts: [string, Node | string | null][] = [
-      ["Class", row.cls ? text(row.cls) : null],
-      ["State", row.state === null ? null : h("span", {}, h("span", { class: `dot tone-${stateTone(row.state)}` }), text(row.state))],
-      ["Size", typeof row.size === "number" && this.host.metadata ? sized(row.size) : null],
-      ["Saved", when(row.modified)],
-      ["First saved", row.created === row.modified ? null : when(row.created)],
-      ["Revision", row.revision > 1 && this.host.metadata ? String(row.revision) : null],
-      ["Tags", this.host.labels ? this.tags(row) : null],
-      ...this.host.columns.map((name, i): [string, Node | null] => [plain(name), own(row.columns[i])[0] ?? null]),
-    ];
+    const facts = this.host.fields
+      .filter(({ name }) => !ABOVE.has(name))
+      .map(({ name, title, kind }): [string, Node | null] => [plain(title), this.fact(row, name, kind)]);
     fill(
       this.element,
       h(
@@ -90,6 +86,19 @@ export class Details {
       ...this.rest(row, detail, found),
     );
     this.element.scrollTop = same ? at : 0;
+  }
+
+  /** What the details say of a field; null where that is nothing. */
+  private fact(row: Row, name: string, kind: string): Node | null {
+    const value = valueOf(row, name, kind === "own");
+    if (name === "tags") return this.host.labels ? this.tags(row) : null;
+    if (value === null || value === undefined || value === "") return null;
+    if (name === "state") return h("span", {}, h("span", { class: `dot tone-${stateTone(row.state!)}` }), text(row.state!));
+    if (name === "created" && value === row.modified) return null;
+    if (name === "revision" && (row.revision === 1 || !this.host.metadata)) return null;
+    if (kind === "time") return when(value as number);
+    if (kind === "bytes") return typeof value === "number" && this.host.metadata ? text(sized(value)) : null;
+    return kind === "own" ? own(value)[0]! : text(String(value));
   }
 
   private tags(row: Row): HTMLElement {
@@ -146,8 +155,8 @@ export class Details {
   }
 }
 
-function when(time: number | null): Node | null {
-  return time === null ? null : h("time", { title: moment(time), datetime: new Date(time).toISOString() }, `${ago(time, Date.now())} (${moment(time)})`);
+function when(time: number): Node {
+  return h("time", { title: moment(time), datetime: new Date(time).toISOString() }, `${ago(time, Date.now())} (${moment(time)})`);
 }
 
 function sized(size: number): string {

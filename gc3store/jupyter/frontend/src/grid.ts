@@ -1,6 +1,6 @@
 // The table: an ARIA grid whose rows exist only while they are in view.
 
-import { type Column, cell, fitted, isNumber, NARROWEST } from "./columns.ts";
+import { type Column, cell, fitted, NARROWEST } from "./columns.ts";
 import { fill, h, icon, set } from "./dom.ts";
 import { plain } from "./format.ts";
 import { Scroll } from "./scroll.ts";
@@ -199,7 +199,7 @@ export class Grid {
     const header = h(
       "div",
       {
-        class: `cell ${isNumber(column) ? "number" : ""}`,
+        class: `cell ${column.numeric ? "number" : ""}`,
         role: "columnheader",
         tabindex: index === this.headFocus ? 0 : -1,
         "aria-sort": direction,
@@ -288,7 +288,7 @@ export class Grid {
       ...shown.map((column, i) =>
         h(
           "div",
-          { class: `cell ${column.own === undefined ? `of-${column.key}` : ""} ${isNumber(column) ? "number" : ""}`, role: "gridcell", "aria-colindex": i + 1 },
+          { class: `cell ${column.own ? "" : `of-${column.key}`} ${column.numeric ? "number" : ""}`, role: "gridcell", "aria-colindex": i + 1 },
           ...(row === undefined ? [h("span", { class: "bone" })] : cell(row, column, this.rows.words, now)),
         ),
       ),

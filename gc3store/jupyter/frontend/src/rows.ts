@@ -8,6 +8,7 @@ export interface Question {
   order: string;
 }
 
+/** An entry of the catalogue: values by field. */
 export interface Row {
   readonly id: string;
   readonly name: string | null;
@@ -19,12 +20,13 @@ export interface Row {
   readonly modified: number | null;
   readonly revision: number;
   readonly error: string | null;
-  readonly columns: readonly unknown[];
+  /** Values of the store's own columns. */
+  readonly columns: Readonly<Record<string, unknown>>;
 }
 
-export function toRow(values: any[]): Row {
-  const [id, name, cls, state, tags, size, created, modified, revision, error, ...columns] = values;
-  return { id, name, cls, state, tags, size, created, modified, revision, error, columns };
+/** The value that a row has in a column. */
+export function valueOf(row: Row, key: string, own: boolean): unknown {
+  return own ? row.columns[key] : row[key as keyof Row];
 }
 
 /** Most rows that are kept; those farthest from the newest window go first. */
@@ -53,8 +55,8 @@ export class Rows {
 
   /** Take in the kernel's reply to a request for `limit` rows. */
   add(reply: Reply, limit: number): void {
-    const { offset, rows } = reply as { offset: number; rows: any[][] };
-    rows.forEach((values, i) => this.put(offset + i, toRow(values)));
+    const { offset, rows } = reply as { offset: number; rows: Row[] };
+    rows.forEach((row, i) => this.put(offset + i, row));
     (reply.matches as boolean[] | undefined)?.forEach((covered, i) => {
       const row = this.rows.get(offset + i);
       if (row && covered) this.covered.add(row.id);

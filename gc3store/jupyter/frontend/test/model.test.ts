@@ -1,15 +1,35 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { arrange, fitted, isNumber, lookAt, moved, nextOrder, toSave } from "../src/columns.ts";
+import { arrange, type Column, fitted, lookAt, moved, nextOrder, type Saved, toSave } from "../src/columns.ts";
 import { matching, type Variable } from "../src/dialogs.ts";
 import { type Row, Rows } from "../src/rows.ts";
 import { Selection } from "../src/selection.ts";
 
 const question = { text: "", filters: {}, order: "" };
 
-function values(n: number): unknown[] {
-  return [`Run.${n}`, null, "study.Run", null, [], n, 0, 0, 1, null];
+function values(n: number): Row {
+  return { id: `Run.${n}`, name: null, cls: "study.Run", state: null, tags: [], size: n, created: 0, modified: 0, revision: 1, error: null, columns: {} };
+}
+
+const WIDTHS: [name: string, kind: string, width: number][] = [
+  ["id", "string", 105],
+  ["name", "string", 160],
+  ["cls", "string", 110],
+  ["state", "string", 120],
+  ["tags", "strings", 130],
+  ["size", "bytes", 70],
+  ["created", "time", 96],
+  ["modified", "time", 96],
+  ["revision", "integer", 80],
+];
+
+/** The columns of a store that has these of its own. */
+function table(saved: Saved, ...own: string[]): Column[] {
+  const fields = WIDTHS.map(([name, kind, width]) => ({ name, title: name, kind, width }));
+  const shown = ["name", "id", "cls", "state", ...own, "size", "modified", "tags"];
+  const columns = [...shown, "created", "revision"].map((name): [string, boolean] => [name, shown.includes(name)]);
+  return arrange(saved, columns, [...fields, ...own.map((name) => ({ name, title: name, kind: "own", width: 0 }))]);
 }
 
 function rows(count: number): Rows {
@@ -87,34 +107,34 @@ test("sorting goes up, down, off", () => {
 });
 
 test("columns come back as they were left; what is new comes last", () => {
-  const first = arrange([], ["energy"], true);
+  const first = table([], "energy");
   const left = moved(first, "size", "name");
   assert.equal(left[0]!.key, "size");
   left[1]!.shown = false;
   left[2]!.width = 77;
-  const again = arrange(toSave(left), ["energy", "added"], true);
+  const again = table(toSave(left), "energy", "added");
   assert.deepEqual(toSave(again).slice(0, -1), toSave(left));
   assert.equal(again.at(-1)!.key, "added");
-  assert.deepEqual(arrange([["gone", 50, true], ["id", 1, false]], [], true).map((it) => it.key)[0], "id");
-  assert.ok(arrange(toSave(first).map(([key, width]) => [key, width, false]), [], true).some((it) => it.shown));
-  assert.deepEqual(arrange([], [], false).map((it) => it.key), ["id", "cls"]);
+  assert.deepEqual(table([["gone", 50, true], ["id", 1, false]]).map((it) => it.key)[0], "id");
+  assert.ok(table(toSave(first).map(([key, width]) => [key, width, false])).some((it) => it.shown));
   assert.equal(moved(first, "name", null).at(-1)!.key, "name");
 });
 
 test("the store's own columns stand beside the state, and are numbers if all that is seen are", () => {
-  const columns = arrange([], ["energy", "kind"], true);
+  const columns = table([], "energy", "kind");
   assert.deepEqual(columns.slice(3, 7).map((it) => it.key), ["state", "energy", "kind", "size"]);
-  const row = (...own: unknown[]): Row => ({ columns: own }) as unknown as Row;
+  const row = (energy: unknown, kind: unknown): Row => ({ ...values(1), columns: { energy, kind } });
   assert.ok(!lookAt(columns, [row(null, null)]));
   assert.ok(lookAt(columns, [row(1.5, "a"), row(null, "b")]));
-  assert.deepEqual([isNumber(columns[4]!), isNumber(columns[5]!)], [true, false]);
+  assert.deepEqual([columns[4]!.numeric, columns[5]!.numeric], [true, false]);
   assert.ok(!lookAt(columns, [row(2, null)]));
   assert.ok(lookAt(columns, [row("two", null)]));
-  assert.ok(!isNumber(columns[4]!));
+  assert.ok(!columns[4]!.numeric);
+  assert.deepEqual(columns.filter((it) => it.numeric).map((it) => it.key), ["size", "revision"]);
 });
 
 test("columns that were not resized fit into the table", () => {
-  const columns = arrange([], [], true);
+  const columns = table([]);
   const upTo = (room: number, end: number): number => fitted(columns, room).slice(0, end).reduce((a, b) => a + b, 0);
   for (const room of [680, 720, 780, 800]) assert.ok(upTo(room, 7) <= room && upTo(room, 7) > room - 8, `${room}: ${upTo(room, 7)}`);
   for (const room of [570, 600, 640]) assert.ok(upTo(room, 6) <= room && upTo(room, 6) > room - 8); // the last one is out of view
@@ -122,7 +142,7 @@ test("columns that were not resized fit into the table", () => {
   assert.equal(fitted(columns, 5000)[0], 320);
   columns[1]!.width = 200;
   for (const room of [400, 800, 2000]) assert.equal(fitted(columns, room)[1], 200);
-  assert.deepEqual(fitted(arrange(toSave(columns), [], true), 800), fitted(columns, 800));
+  assert.deepEqual(fitted(table(toSave(columns)), 800), fitted(columns, 800));
   assert.equal(fitted(columns, 0).length, 7);
 });
 
