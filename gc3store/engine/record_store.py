@@ -38,7 +38,7 @@ from gc3store.support.graph import components
 from gc3store.support.memory import gc_paused
 from gc3store.support.progress import Progress, length_of
 from gc3store.support.progress import progress as with_progress
-from gc3store.support.retrying import ROUNDS
+from gc3store.support.retrying import ATTEMPTS, ROUNDS
 from gc3store.support.stacklevel import caller_stacklevel
 
 if TYPE_CHECKING:
@@ -420,7 +420,7 @@ class RecordStore(Store):
         id_ = check_id(id_)
         if fresh or missing != "error":
             return self._load_copy(id_, missing)
-        for _ in range(20):
+        for _ in range(ATTEMPTS - 1):
             try:
                 return self._reader.load(id_)
             except ReplacedError:
