@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from gc3store import make_store
 from gc3store.errors import CorruptRecordError, StoreError
-from gc3store.inspection.building import Reader
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.machine.templates import LargePartError, Templates
+from gc3store.inspection.reader import ValueReader
 from gc3store.inspection.summary import summary
 from gc3store.paths import parse
 
@@ -226,7 +226,7 @@ def test_jobs_of_gc3pie_are_read_as_if_each_were_run():
         assert outcome(stream, templates) == outcome(stream)
         assert summary(stream, templates=templates) == summary(stream)
     assert matched > 30
-    plain = Reader().read(run(transcribe(stream)))
+    plain = ValueReader().read(run(transcribe(stream)))
     glance = templates.match(stream)
     for path in ("temperature", "energy", "jobname", "execution.exitcode", "execution.signal"):
         assert glance.get(parse(path).steps) == getattr_path(plain, path)

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
 from gc3store.errors import InspectionError
-from gc3store.inspection.building import Reader
 from gc3store.inspection.compare import Difference, differences, same
 from gc3store.inspection.html import html
 from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.reader import ValueReader
+from gc3store.inspection.shape import class_path
 from gc3store.inspection.summary import Summary, summary
 from gc3store.inspection.text import text
 from gc3store.inspection.types.columns import Column, Frame, Index
 from gc3store.inspection.types.numpy import Array, DType
-from gc3store.inspection.values import Inert, Name, Pairs, Parts, Reference, class_path, parts
+from gc3store.inspection.values import Inert, Name, Pairs, Parts, Reference, parts
 
 __all__ = [
     "Array",
@@ -89,4 +90,4 @@ def read(
     data = stream if isinstance(stream, (bytes, bytearray, memoryview)) else stream.read()
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InspectionError(f"A pickle is made of bytes; this file gives {type(data).__name__}.")
-    return Reader(references, follow, size=len(data)).read(run(transcribe(data, buffers)))
+    return ValueReader(references, follow, size=len(data)).read(run(transcribe(data, buffers)))

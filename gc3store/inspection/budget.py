@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["Budget", "NotPlainError"]
+__all__ = ["Budget", "CannotConvert"]
 
 #: What may be spent on a stream however small: some hundredths of a second.
 _BASE: Final = 16 << 20
 
 
-class NotPlainError(Exception):
+class CannotConvert(Exception):  # noqa: N818 - it is caught at each call that is converted
     """The arguments are not those of a plain value, or it would cost too much to make it."""
 
 
@@ -39,7 +39,7 @@ class Budget:
     >>> budget.touch(items, 1)
     Traceback (most recent call last):
     ...
-    gc3store.inspection.budget.NotPlainError
+    gc3store.inspection.budget.CannotConvert
     """
 
     __slots__ = ("_touched", "left")
@@ -53,11 +53,11 @@ class Budget:
 
         Raises
         ------
-        NotPlainError
+        CannotConvert
             If the allowance does not suffice.
         """
         if cost > self.left:
-            raise NotPlainError
+            raise CannotConvert
         self.left -= cost
 
     def touch(self, raw: Any, cost: int) -> None:

@@ -1,470 +1,336 @@
-"""From what a stream makes, constants, tuples and lists, to the values that it means.
+"""What builds values: functions that are registered by the names that payloads mention.
 
-The conversion visits each node once, without recursion: sharing and cycles come out as
-they went in, and time is proportional to the stream whatever its shape. Containers and
-objects are made empty and filled when their turn comes; tuples and frozen sets, which
-must be made full, can contain each other only finitely deep, and are made from the
-inside out.
+A pickle writes a date as "call ``datetime.date`` with these four bytes". Nothing here calls what a pickle names:
+each module of `gc3store.inspection.types` registers, by exact dotted names, functions of its own, each of which takes
+arguments in the types and ranges that it expects, and makes the value with a constructor that is harmless for them.
+(``Fraction("1e999999999")`` is not, nor is ``bytes(10**10)``.) Anything else raises `CannotConvert`, and is
+shown as the call that it is.
 """
 
 from __future__ import annotations
 
-import copyreg
+import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from gc3store.ids import is_id
-from gc3store.inspection.budget import Budget, NotPlainError
-from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords
+from gc3store.inspection.budget import Budget, CannotConvert
+from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import (
-    BUFFER,
     BYTEARRAY,
     BYTES,
     CALL,
     DICT,
-    DIGITS,
-    EFFECT,
-    EXTENSION,
-    FROZENSET,
-    INST,
-    ITEMS,
     LIST,
-    NAME,
-    NAME2,
-    NEW,
-    NEW_EX,
-    OBJ,
     PAIRS,
-    PERSISTENT,
-    SET,
-    SETTER,
     STATE,
     TEXT,
     Node,
-    named_by,
-)
-from gc3store.inspection.types import numpy, pandas
-from gc3store.inspection.types.containers import CONTAINERS
-from gc3store.inspection.types.standard import MAX_BITS, REFUSALS, VALUES, Builder, items_of
-from gc3store.inspection.values import (
-    Dict,
-    FrozenSet,
-    Inert,
-    List,
-    Name,
-    Pairs,
-    Parts,
-    Reference,
-    Set,
-    Tuple,
 )
 
-__all__ = ["Reader", "persistent_text"]
+__all__ = [
+    "BUILDERS",
+    "FACTORIES",
+    "MAX_BITS",
+    "MAX_COPY",
+    "MENTIONED",
+    "REFUSALS",
+    "Builder",
+    "Reader",
+    "appended",
+    "builds",
+    "items_of",
+    "latin1",
+    "list_of",
+    "mapping_of",
+    "pairs_of",
+    "raw_bytes",
+    "state_of",
+    "take",
+    "text_of",
+    "unpacked",
+]
+
+#: The longest byte string or text that is copied in order to show it as itself.
+MAX_COPY: Final = 1 << 24
+#: The largest number in a plain value: its arithmetic, hash and digits cost more than its bytes.
+MAX_BITS: Final = 1 << 14
+
+#: What building a value from checked arguments may raise.
+REFUSALS: Final = (
+    CannotConvert,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 _T = TypeVar("_T")
 
-_MISSING: Final = object()
-#: How deep values that are made at once, like keys or the zone of a time, are made within another.
-_MAX_DEPTH: Final = 30
-_SCALARS: Final = frozenset({str, bytes, int, float, bool, type(None), complex})
 
+class Reader(Protocol):
+    """What builders are given to convert the values within theirs.
 
-class Reader:
-    """Converts what one stream makes.
-
-    Parameters
+    Attributes
     ----------
     references : sequence of str
-        The record's list of references: what ``gc3store.persistable.reference(i)`` means.
-    follow : callable, optional
-        Given to each `Reference`.
-    size : int
-        Bytes of the stream: what may be copied out of it is in proportion.
+        The record's list of references.
+    follow : callable or None
+        Returns another record's inert value.
+    budget : Budget
+        What may be spent.
     """
 
-    def __init__(
-        self,
-        references: Sequence[str] = (),
-        follow: Callable[[str], Any] | None = None,
-        *,
-        size: int = 0,
-    ) -> None:
-        self.references = references
-        self.follow = follow
-        self.budget = Budget(size)
-        self._depth = 0
-        self._making: set[int] = set()
-        self._once: dict[tuple[Any, int], Any] = {}
-        self._memo: dict[int, Any] = {}
-        self._todo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._raw: list[Any] = []  # what `_memo` is keyed by must stay alive
-
-    def read(self, raw: Any) -> Any:
-        """Return what `raw` means, whole."""
-        value = self.value(raw)
-        while self._todo:
-            fill, args = self._todo.pop()
-            fill(*args)
-        return value
+    references: Sequence[str]
+    follow: Callable[[str], Any] | None
+    budget: Budget
 
     def value(self, raw: Any) -> Any:
-        """Return what `raw` means; what it contains is filled in by `read`."""
-        kind = type(raw)
-        if kind is not list and kind is not tuple:
-            return raw
-        found = self._memo.get(id(raw), _MISSING)
-        if found is not _MISSING:
-            return found
-        if kind is list and raw[2] != FROZENSET:
-            if id(raw) in self._making:
-                raise NotPlainError  # it is an argument of itself
-            return self._remember(raw, self._shell(raw))
-        stack = [raw]
-        while stack:
-            top = stack[-1]
-            if id(top) in self._memo:
-                stack.pop()
-                continue
-            content = top if type(top) is tuple else top[0]
-            waiting = [
-                c
-                for c in content
-                if id(c) not in self._memo and (type(c) is tuple or (type(c) is list and c[2] == FROZENSET))
-            ]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            stack.pop()
-            values = [self.value(c) if type(c) is list or type(c) is tuple else c for c in content]
-            self._remember(top, Tuple(values) if type(top) is tuple else self._frozen(top, values))
-        return self._memo[id(raw)]
-
-    def _remember(self, raw: Any, value: Any) -> Any:
-        self._memo[id(raw)] = value
-        self._raw.append(raw)
-        return value
-
-    def later(self, fill: Callable[..., None], *args: Any) -> None:
-        """Have `fill` called with `args` once what is being made can be filled."""
-        self._todo.append((fill, args))
-
-    def once(self, build: Callable[[Any, Reader], _T], raw: Any) -> _T:
-        """Return what `build` makes of `raw`, made once however many ask for it."""
-        key = (build, id(raw))
-        if key not in self._once:
-            self._once[key] = NotPlainError()  # also while it is made, of itself perhaps
-            self._raw.append(raw)
-            self._once[key] = build(raw, self)
-        made = self._once[key]
-        if isinstance(made, NotPlainError):
-            raise NotPlainError
-        return made  # type: ignore[no-any-return]
+        """Return what `raw` means; what it contains is filled in later."""
 
     def values(self, raws: Iterable[Any]) -> list[Any]:
         """Return what several raw values mean."""
-        value = self.value
-        return [value(c) if type(c) is list or type(c) is tuple else c for c in raws]
 
-    # Nodes.
+    def later(self, fill: Callable[..., None], *args: Any) -> None:
+        """Have `fill` called with `args` once what is being made can be filled."""
 
-    def _shell(self, node: Node) -> Any:
-        kind = node[2]
-        if kind == LIST:
-            return self._list(node)
-        if kind == DICT:
-            return self._dict(node)
-        if kind in (CALL, NEW, EFFECT):
-            return self._called(node, node[0], node[1])
-        if kind in (NAME, NAME2):
-            return self._name(node)
-        if kind == PERSISTENT:
-            return self._persistent(node)
-        if kind == NEW_EX:
-            cls, args, kwargs = node[0]
-            return self._called(node, cls, args, kwargs)
-        if kind == OBJ:
-            return self._called(node, node[0][0] if node[0] else None, node[0][1:])
-        if kind == INST:
-            return self._called(node, node[1], node[0])
-        if kind == SET:
-            return self._set(node)
-        if kind == EXTENSION:
-            # Looked at, never looked up: the registry's cache holds objects, this holds names.
-            names = getattr(copyreg, "_inverted_registry", {}).get(node[0])
-            return Name(*names) if names else Name("", f"extension code {node[0]}")
-        if len(node) == 3:
-            if kind == BYTES:
-                return bytes(node[0])
-            if kind == BYTEARRAY:
-                return bytearray(node[0])
-            if kind == BUFFER:
-                return node[0]
-            if kind == TEXT:
-                return _text(node[0])
-        return self._inert(
-            node, Parts(cls=Name("builtins", "int" if kind == DIGITS else "bytes"), args=(node[0],))
-        )
+    def once(self, build: Callable[[Any, Reader], _T], raw: Any) -> _T:
+        """Return what `build` makes of `raw`, made once however many ask for it."""
 
-    def _name(self, node: Node) -> Any:
-        module, name = node[0], node[1]
-        if type(module) is not str or type(name) is not str:
-            inner = self.value((module, name))
-            return self._inert(node, Parts(cls=Name("", "name"), args=inner, function=True))
-        known = Name(*named_by(node))
-        return known if len(node) == 3 else self._inert(node, Parts(cls=known, function=True))
-
-    def _persistent(self, node: Node) -> Any:
-        text = persistent_text(node[0])
-        if text is not None and len(node) == 3:
-            return Reference(text, self.follow)
-        return self._inert(node, Parts(cls=Name("", "persistent_id"), function=True), (node[0],))
-
-    def _inert(
-        self, node: Node, parts: Parts, args: Iterable[Any] | None = None, kwargs: Any = None, cls: Any = None
-    ) -> Inert:
-        made = Inert(parts)
-        self.later(self._fill_inert, node, parts, args, kwargs, cls)
-        return made
-
-    def _fill_inert(
-        self, node: Node, parts: Parts, args: Iterable[Any] | None, kwargs: Any, cls: Any
-    ) -> None:
-        if cls is not None:
-            parts.cls = self.value(cls)
-        if args is not None:
-            parts.args = self.value(args) if type(args) is tuple else Tuple(self.values(args))
-        if kwargs is not None:
-            parts.kwargs = self.value(kwargs)
-        for chunk in node[3:]:
-            kind = chunk[2] if type(chunk) is list else 0
-            if kind == STATE:
-                parts.states.append(self.value(chunk[0]))
-            elif kind == SETTER:
-                # The function itself is told by `imports`; what it was to set is told here.
-                set_ = self.value(chunk[1])  # the object, and usually one state
-                parts.states.append(set_[1] if len(set_) == 2 else set_)
-            elif kind == PAIRS:
-                flat = self.values(chunk[0])
-                parts.pairs.extend(zip(flat[::2], flat[1::2], strict=False))
-            elif kind == ITEMS:
-                parts.items.extend(self.values(chunk[0]))
-            else:
-                parts.items.append(self.value(chunk))
-
-    # Containers.
-
-    def _list(self, node: Node) -> Any:
-        try:
-            items = items_of(node)
-        except NotPlainError:
-            return self._inert(node, Parts(cls=Name("builtins", "list")))
-        made = List()
-        self.later(lambda: made.extend(self.values(items)))
-        return made
-
-    def _dict(self, node: Node) -> Any:
-        chunks = [node[0]] if node[0] is not None else []
-        for chunk in node[3:]:
-            if type(chunk) is not list or chunk[2] != PAIRS:
-                return self._inert(node, Parts(cls=Name("builtins", "dict")))
-            chunks.append(chunk[0])
-        if any(len(flat) % 2 for flat in chunks):
-            return self._inert(node, Parts(cls=Name("builtins", "dict")))
-        return self.mapping(chunks, Dict())
-
-    def mapping(self, chunks: list[tuple[Any, ...]], made: Dict) -> Dict | Pairs:
-        """Return a dictionary of flattened pairs: `made`, or `Pairs` where its keys cannot be hashed."""
-        flat = chunks[0] if len(chunks) == 1 else [x for chunk in chunks for x in chunk]
-        # Which of the two it is has to be known before it is filled.
-        keys = list(flat[::2]) if all(type(key) is str for key in flat[::2]) else self.keys(flat[::2])
-        if keys is not None:
-            self.later(lambda: made.update(zip(keys, self.values(flat[1::2]), strict=True)))
-            return made
-        pairs = Pairs(())
-
-        def fill() -> None:
-            pairs.pairs.extend(zip(self.values(flat[::2]), self.values(flat[1::2]), strict=True))
-
-        self.later(fill)
-        return pairs
+    def mapping(self, flat: Sequence[Any], made: Any) -> Any:
+        """Return `made` with these keys and values in turn, or `Pairs` where keys cannot be hashed."""
 
     def keys(self, raws: Sequence[Any]) -> list[Any] | None:
-        """Return keys or elements that are safe to hash, in bounded time; else `None`.
+        """Return keys or elements that are safe to hash, in bounded time; else `None`."""
 
-        Texts and byte strings are: their hashes are salted. So are single objects and
-        values of standard types. Tuples are when they are small and flat: the hash of a tuple
-        visits everything in it, each time. Numbers are when they are not very long, and there
-        are few of them or their hashes were not chosen to collide.
-        """
-        keys: list[Any] = []
-        salted = True
-        for raw in raws:
-            kind = type(raw)
-            if kind is str or kind is bytes:
-                keys.append(raw)
-                continue
-            salted = False
-            if kind in _SCALARS and kind is not int:
-                keys.append(raw)
-                continue
-            key = self._key(raw)
-            if key is _MISSING:
-                return None
-            keys.append(key)
-        return keys if salted or len(keys) < 64 or _spreads(keys) else None
-
-    def _key(self, raw: Any) -> Any:
-        if type(raw) is tuple:
-            if len(raw) > 64 or not all(map(_simple, raw)):
-                flat = [c if type(c) is tuple else self._key(c) for c in raw[:64]]
-                if len(raw) > 64 or any(c is _MISSING or type(c) is tuple for c in flat):
-                    return self._nested(raw)
-            return self.value(raw)
-        if type(raw) is not list:
-            return raw if _simple(raw) else _MISSING
-        if raw[2] in (LIST, DICT, SET, BYTEARRAY, BUFFER, TEXT, DIGITS):
-            return _MISSING
-        value = self.value(raw)
-        if isinstance(value, FrozenSet):
-            simple = len(value) <= 64 and all(_simple(c) or isinstance(c, (Inert, Name)) for c in value)
-            return value if simple else _MISSING
-        try:
-            hash(value) if not isinstance(value, (Inert, Pairs)) else None
-        except TypeError:
-            return _MISSING
-        return value if not isinstance(value, Pairs) else _MISSING
-
-    def _nested(self, raw: tuple[Any, ...]) -> Any:
-        # A tuple in a tuple, as in the edges of a graph: still small.
-        if len(raw) > 16 or not all(
-            _simple(c) or (type(c) is tuple and len(c) <= 16 and all(map(_simple, c))) for c in raw
-        ):
-            return _MISSING
-        return self.value(raw)
-
-    def _set(self, node: Node) -> Any:
-        raws: list[Any] = []
-        for chunk in node[3:]:
-            if type(chunk) is not list or chunk[2] != ITEMS:
-                return self._inert(node, Parts(cls=Name("builtins", "set")))
-            raws.extend(chunk[0])
-        return self.elements(raws, Set, "set")
-
-    def elements(self, raws: Sequence[Any], make: Callable[[Iterable[Any]], Any], kind: str) -> Any:
-        """Return a set, by `make`, or `Pairs` of that kind where the elements cannot be hashed."""
-        keys = self.keys(raws)
-        if keys is not None:
-            return make(keys)
-        pairs = Pairs((), kind)
-        self.later(lambda: pairs.pairs.extend((value, None) for value in self.values(raws)))
-        return pairs
-
-    def _frozen(self, node: Node, values: list[Any]) -> Any:
-        if len(node) != 3:
-            return self._inert(node, Parts(cls=Name("builtins", "frozenset")), (node[0],))
-        return self.elements(list(node[0]), FrozenSet, "frozenset")
-
-    # Calls.
-
-    def _called(self, node: Node, function: Any, args: Any, kwargs: Any = None) -> Any:
-        if type(args) is not tuple:
-            return self._inert(node, Parts(), (args,), kwargs, function)
-        name = callee(function)
-        is_class = node[2] not in (CALL, EFFECT)
-        keyed = new_with_keywords(node) if kwargs is None and name == "" else None
-        if keyed is not None and self._affords(keyed[1]):
-            function, args, kwargs = keyed
-            is_class = True
-        elif name in _FACTORIES and len(args) >= 1 and self._affords(args):
-            # "make one of this class": the class is the first argument
-            function, args, kwargs = _FACTORIES[name](args, kwargs)
-            if type(args) is not tuple:
-                return self._inert(node, Parts(), (args,), kwargs, function)
-            name, is_class = callee(function), True
-        elif name == "copyreg._reconstructor" and len(args) == 3 and callee(args[1]) != "builtins.object":
-            function, args, name, is_class = args[0], args[2:], callee(args[0]), True
-        elif name == "copyreg._reconstructor" and len(args) == 3:
-            value = self._special(name, args, node)
-            if value is not _MISSING:
-                return value
-            function, args, name, is_class = args[0], (), callee(args[0]), True
-        if kwargs is None:
-            value = self._special(name, args, node)
-            if value is not _MISSING:
-                return value
-        is_function = not is_class and name.rpartition(".")[2][:1].islower()
-        return self._inert(node, Parts(function=is_function), args, kwargs, function)
-
-    def _affords(self, args: tuple[Any, ...]) -> bool:
-        try:
-            self.budget.touch(args, 64 * len(args))
-        except NotPlainError:
-            return False
-        return True
-
-    def _special(self, name: str, args: tuple[Any, ...], node: Node) -> Any:
-        build = _BUILDERS.get(name)
-        if build is None or self._depth > _MAX_DEPTH:
-            return _MISSING
-        self._making.add(id(node))
-        self._depth += 1
-        try:
-            return build(args, node, self)
-        except REFUSALS:
-            return _MISSING
-        finally:
-            self._depth -= 1
-            self._making.discard(id(node))
+    def elements(
+        self, raws: Sequence[Any], make: Callable[[Iterable[Any]], Any], kind: Literal["set", "frozenset"]
+    ) -> Any:
+        """Return a set, by `make`, or `Elements` where they cannot be hashed."""
 
 
-_BUILDERS: Final[dict[str, Builder]] = {**VALUES, **CONTAINERS, **numpy.VALUES, **pandas.VALUES}
+Build = Callable[[tuple[Any, ...], Node, Reader], Any]
+_B = TypeVar("_B", bound=Build)
 
 
-def _text(data: memoryview) -> str:
-    try:
-        return str(data, "utf-8", "surrogatepass")  # as pickle does
-    except UnicodeDecodeError:
-        return str(data, "utf-8", "surrogateescape")
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """How a call that a payload mentions is understood.
+
+    Attributes
+    ----------
+    build : callable
+        Called with the raw arguments, the node and the reader; returns the value.
+    makes : callable or None
+        Returns the class of what is made of the raw arguments; `None`: what is called is the class.
+    holds : bool
+        Whether what is made holds other values of the payload, which are converted with it.
+    acts : bool
+        Whether the function, where it is really called, may do more than make a value.
+    changes : bool
+        Whether it is understood what is done to the value later: states that are set, items that are added.
+    """
+
+    build: Build
+    makes: Callable[[tuple[Any, ...]], str] | None
+    holds: bool
+    acts: bool
+    changes: bool
 
 
-def _simple(raw: Any) -> bool:
-    """Whether a raw value is a constant whose hash is cached, or costs next to nothing."""
-    kind = type(raw)
-    return kind in _SCALARS and (kind is not int or raw.bit_length() <= MAX_BITS)
+#: What builds values, by exact dotted name. All are there once `gc3store.inspection.types` is imported.
+BUILDERS: Final[dict[str, Builder]] = {}
+#: Classes that payloads mention as arguments of these.
+MENTIONED: Final[set[str]] = {"builtins.object"}
 
 
-def _spreads(keys: list[Any]) -> bool:
-    # A table whose keys have one hash takes quadratic time. Where the hashes differ, so do
-    # the places that a table tries, after a few.
-    return 2 * len(set(map(hash, keys))) > len(keys)
+def builds(
+    *names: str,
+    makes: str | Callable[[tuple[Any, ...]], str] | None = None,
+    mentions: Iterable[str] = (),
+    holds: bool = False,
+    acts: bool = False,
+    changes: bool = False,
+) -> Callable[[_B], _B]:
+    """Register a function as what builds the values of calls; see `Builder`.
+
+    Parameters
+    ----------
+    *names : str
+        What is called, by exact dotted names.
+    makes : str or callable, optional
+        The class of what is made, where it is not what is called.
+    mentions : iterable of str
+        Classes that are mentioned as arguments.
+    holds, acts, changes : bool
+        As the attributes of `Builder`.
+    """
+    of = (lambda _: makes) if isinstance(makes, str) else makes
+
+    def register(build: _B) -> _B:
+        BUILDERS.update(dict.fromkeys(names, Builder(build, of, holds, acts, changes)))
+        MENTIONED.update(mentions)
+        return build
+
+    return register
 
 
-_FACTORIES: Final[dict[str, Callable[[tuple[Any, ...], Any], tuple[Any, Any, Any]]]] = {
-    "copyreg.__newobj__": lambda args, kwargs: (args[0], args[1:], kwargs),
-    "copyreg.__newobj_ex__": lambda args, kwargs: (
-        (args[0], args[1], args[2]) if len(args) == 3 else (None, args, kwargs)
-    ),
-    "gc3store.persistable.new": lambda args, kwargs: (args[0], args[1:], kwargs),
-    "gc3store.persistable.construct": lambda args, kwargs: (args[0], args[1:], kwargs),
+def _reconstructor(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    cls, base, value = args
+    return cls, () if callee(base) == "builtins.object" else (value,), None
+
+
+def _new(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    return args[0], args[1:], None
+
+
+def _new_ex(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    cls, positional, keywords = args
+    return cls, positional, keywords
+
+
+#: Functions that make an object of a class that is one of their arguments: class, arguments and keywords.
+FACTORIES: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, Any, Any]]]] = {
+    "copyreg.__newobj__": _new,
+    "copyreg.__newobj_ex__": _new_ex,
+    "copyreg._reconstructor": _reconstructor,
+    "gc3store.persistable.construct": _new,
+    "gc3store.persistable.new": _new,
 }
 
 
-def persistent_text(raw: Any) -> str | None:
-    """Return the ID that a persistent ID means, if it is a text or a number of any class.
-
-    GC3Pie writes its IDs as objects: ``Id("IsingRun", 26)``, a subclass of `str`, for files,
-    and ``IntId(None, 47)``, a subclass of `int`, for databases. What no record can have as its ID
-    refers to none.
-    """
-    if type(raw) is list and raw[2] in (NEW, CALL) and type(raw[1]) is tuple and len(raw[1]) <= 2:
-        texts = [_short(arg) for arg in raw[1] if arg is not None]
-        text = ".".join(texts) if texts and None not in texts else None  # type: ignore[arg-type]
-    else:
-        text = _short(raw)
-    return text if text is not None and is_id(text) else None
+def unpacked(name: str, args: Any) -> tuple[Any, Any, Any] | None:
+    """Return class, arguments and keywords of an object that a function was to make; `None` of other functions."""
+    factory = FACTORIES.get(name)
+    if factory is None or type(args) is not tuple:
+        return None
+    try:
+        return factory(args)
+    except (LookupError, ValueError):
+        return None
 
 
-def _short(raw: Any) -> str | None:
+# Arguments.
+
+
+def state_of(node: Node) -> Any:
+    """Return the one state that was set on a node; `None` if none was."""
+    if len(node) == 3:
+        return None
+    if len(node) != 4 or type(node[3]) is not list or node[3][2] != STATE:
+        raise CannotConvert
+    return node[3][0]
+
+
+def pairs_of(raw: Any, budget: Budget | None = None) -> list[Any]:
+    """Return the keys and values of a dictionary in turn, still raw, if nothing else was done to it."""
+    if type(raw) is not list or raw[2] != DICT or any(type(c) is not list or c[2] != PAIRS for c in raw[3:]):
+        raise CannotConvert
+    chunks = [raw[0] or (), *(chunk[0] for chunk in raw[3:])]
+    if any(len(chunk) % 2 for chunk in chunks):
+        raise CannotConvert
+    if budget is not None:
+        budget.touch(raw, 128 * sum(map(len, chunks)))
+    return [x for chunk in chunks for x in chunk]
+
+
+def mapping_of(raw: Any, budget: Budget) -> dict[str, Any]:
+    """Return a dictionary with strings as keys, its values still raw."""
+    flat = pairs_of(raw, budget)
+    if not all(type(key) is str for key in flat[::2]):
+        raise CannotConvert
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def list_of(raw: Any, budget: Budget) -> list[Any] | tuple[Any, ...]:
+    """Return the items of a list or tuple, still raw."""
+    if type(raw) is tuple:
+        budget.touch(raw, 256 * len(raw))
+        return raw
+    if type(raw) is list and raw[2] == LIST:
+        budget.touch(raw, 256 * (len(raw) + len(raw[0] or ())))
+        return items_of(raw)
+    raise CannotConvert
+
+
+def items_of(node: Node) -> list[Any]:
+    """Return the items of a list, still raw, if nothing else was done to it."""
+    return [*(node[0] or ()), *appended(node)]
+
+
+def appended(node: Node) -> list[Any]:
+    """Return what was appended to something, still raw, if nothing else was done to it."""
+    if any(type(item) is list and item[2] >= STATE for item in node[3:]):
+        raise CannotConvert
+    return node[3:]
+
+
+def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
+    """Return a byte string in any of the forms that pickles give it."""
+    if type(raw) is bytes:
+        return raw
+    if type(raw) is str:  # written by Python 2
+        return latin1(raw, budget)
+    if type(raw) is list:
+        if raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
+            view: memoryview = raw[0]
+            return view
+        if raw[2] == CALL and len(raw) == 3:
+            name, args = callee(raw[0]), raw[1]
+            if name == "_codecs.encode" and type(args) is tuple and len(args) == 2 and args[1] == "latin1":
+                return latin1(text_of(args[0], budget), budget)
+            if name in ("builtins.bytes", "builtins.bytearray") and args == ():
+                return b""
+            if name == "builtins.bytearray" and type(args) is tuple and len(args) == 1:
+                if type(args[0]) is list and callee(args[0][0]) == name:
+                    raise CannotConvert  # nobody writes one within another
+                return raw_bytes(args[0], budget)
+            if (
+                name == "builtins.bytearray"
+                and type(args) is tuple
+                and len(args) == 2
+                and args[1] == "latin-1"
+            ):
+                return latin1(text_of(args[0], budget), budget)
+    raise CannotConvert
+
+
+def latin1(text: str, budget: Budget) -> bytes:
+    """Return the bytes that were written as the characters of a text."""
+    if len(text) > MAX_COPY:
+        raise CannotConvert
+    budget.touch(text, len(text))
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        try:
+            return text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise CannotConvert from None
+
+
+def text_of(raw: Any, budget: Budget) -> str:
+    """Return a text."""
     if type(raw) is str:
-        return raw if len(raw) <= MAX_NAME else None
-    return str(raw) if type(raw) is int and raw.bit_length() < 1000 else None
+        return raw
+    if type(raw) is list and raw[2] == TEXT and len(raw) == 3 and len(raw[0]) <= MAX_COPY:
+        budget.touch(raw, len(raw[0]))
+        try:
+            return str(raw[0], "utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            pass
+    raise CannotConvert
+
+
+def take(args: tuple[Any, ...], *kinds: type | tuple[type, ...], least: int | None = None) -> tuple[Any, ...]:
+    """Return arguments of exactly these types; bool is not int."""
+    if not (len(kinds) if least is None else least) <= len(args) <= len(kinds):
+        raise CannotConvert
+    for value, kind in zip(args, kinds, strict=False):
+        if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
+            raise CannotConvert
+        if type(value) is int and value.bit_length() > MAX_BITS:
+            raise CannotConvert
+    return args

@@ -15,12 +15,13 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from gc3store.errors import InspectionError
+from gc3store.inspection.arrays import Values, stored
 from gc3store.inspection.libraries import NotShownError
 from gc3store.inspection.matching import EXTRA, MISSING, Keys, equal, kind_of
+from gc3store.inspection.shape import shape_of
+from gc3store.inspection.shown import formats
 from gc3store.inspection.text import text
-from gc3store.inspection.types.columns import Column, stored
-from gc3store.inspection.types.numpy import Array
-from gc3store.inspection.values import Inert, Pairs, attributes, class_path, parts
+from gc3store.inspection.values import Inert, Pairs, attributes, class_of, parts
 
 __all__ = ["Difference", "differences", "same"]
 
@@ -48,6 +49,7 @@ class Difference:
         return f"{self.path or 'value'}: {left} != {right}"
 
 
+@formats("same")
 def same(left: Any, right: Any) -> bool:
     """Whether two values are equal, walked as trees.
 
@@ -89,7 +91,7 @@ _HELD: Final = 1 << 28
 #: Characters that take about as long as a step.
 _LONG: Final = 512
 
-#: A step: its sort, (".", name), ("[", key), ("#", element) of an array, ("=", place) in a column, ("{", None) or
+#: A step: its sort, (".", name), ("[", key), ("#", (number, shape)) among values of one type, ("{", None) or
 #: ("", None), and what is there on both sides.
 _Step = tuple[str, Any, Any, Any]
 
@@ -135,16 +137,15 @@ class _Walk:
                 yield Difference(_path(place), a, b)
             elif not kind:
                 # What was made for this look alone is not remembered.
-                if not (equal(a, b) if sort in ("#", "=") else self._equal(a, b)):
+                if not (equal(a, b) if sort == "#" else self._equal(a, b)):
                     yield Difference(_path(place), a, b)
             elif self._classes.joined(a, b):
                 continue
-            elif (kind == "inert" and class_path(a) != class_path(b)) or (
-                kind in ("array", "column") and not _alike(a, b)
-            ):
+            elif not _alike(a, b):
                 yield Difference(_path(place), a, b)
             else:
-                stack.append((place, self._children(kind, a, b), a, b))
+                walk = getattr(self, f"_walk_{shape_of(a).walk}")
+                stack.append((place, walk(a, b), a, b))
 
     def _equal(self, a: Any, b: Any) -> bool:
         large = (isinstance(a, _BUFFERS) and len(a) > 1000) or (
@@ -158,56 +159,53 @@ class _Walk:
             self._classes.keep(a, b)
         return self._verdicts[key]
 
-    def _children(self, kind: str, a: Any, b: Any) -> Iterator[_Step]:
-        if kind == "frame":
-            yield ".", "columns", a.columns, b.columns
-            yield ".", "index", a.index, b.index
-            if a.shape == b.shape and not self._classes.joined(a.values, b.values):
-                for i in range(a.shape[1]):
-                    yield "[", a.columns[i], a.values[i], b.values[i]
-        elif kind == "array":
-            if not self._same_source(a.source, b.source):
-                self._pay(a.size * a.dtype.weight + a.nbytes // _LONG, a, b)
-                yield from _elements(a, b)
-        elif kind == "column":
-            yield from _labels(a, b)
-            if not self._same_source(a.source, b.source):
-                self._pay(len(a), *a.source, *b.source)
-                for _, i, left, right in _items(a, b):
-                    if isinstance(left, _BUFFERS) and len(left) >= _LONG:
-                        self._pay(len(left) // _LONG)  # it may be made anew for each place that refers to it
-                    yield "=", i, left, right
-        else:
-            yield from self._plain_children(kind, a, b)
+    # A way of walking through values each.
 
-    def _plain_children(self, kind: str, a: Any, b: Any) -> Iterator[_Step]:
-        if kind in ("list", "tuple"):
-            yield from _items(a, b)
-        elif kind == "dict":
-            yield from self._keyed(a, b)
-        elif kind == "set":
-            for key, value, found in self._keys.matched(((e, None) for e in a), ((e, None) for e in b)):
-                if found is MISSING:
-                    yield "{", None, key, MISSING
-                elif found is EXTRA:
-                    yield "{", None, MISSING, key
-                elif value is not found:
-                    yield "{", None, value, found
-        elif kind == "namespace":
-            yield from _named(vars(a), vars(b))
-        else:
-            p, q = parts(a), parts(b)
-            yield ".", "args", p.args, q.args
-            yield ".", "kwargs", p.kwargs, q.kwargs
-            yield from _stated(a, b)
-            yield from _items(p.items, q.items)
-            yield from self._keyed(Pairs(p.pairs), Pairs(q.pairs))
+    def _walk_sequence(self, a: Any, b: Any) -> Iterator[_Step]:
+        for i, (left, right) in enumerate(zip_longest(a, b, fillvalue=MISSING)):
+            yield "[", i, left, right
 
-    def _keyed(self, a: Any, b: Any) -> Iterator[_Step]:
+    def _walk_mapping(self, a: Any, b: Any) -> Iterator[_Step]:
         for key, value, found in self._keys.matched(a.items(), b.items()):
             # A name of a dictionary reads like an attribute: results.energy
             sort = "." if isinstance(key, str) and key.isidentifier() else "["
             yield (sort, key, MISSING, value) if found is EXTRA else (sort, key, value, found)
+
+    def _walk_set(self, a: Any, b: Any) -> Iterator[_Step]:
+        for key, value, found in self._keys.matched(((e, None) for e in a), ((e, None) for e in b)):
+            if found is MISSING:
+                yield "{", None, key, MISSING
+            elif found is EXTRA:
+                yield "{", None, MISSING, key
+            elif value is not found:
+                yield "{", None, value, found
+
+    def _walk_attributes(self, a: Any, b: Any) -> Iterator[_Step]:
+        return _named(vars(a), vars(b))
+
+    def _walk_object(self, a: Inert, b: Inert) -> Iterator[_Step]:
+        p, q = parts(a), parts(b)
+        yield ".", "args", p.args, q.args
+        yield ".", "kwargs", p.kwargs, q.kwargs
+        yield from _stated(a, b)
+        yield from self._walk_sequence(p.items, q.items)
+        yield from self._walk_mapping(Pairs(p.pairs), Pairs(q.pairs))
+
+    def _walk_values(self, a: Values, b: Values) -> Iterator[_Step]:
+        yield from _named(a.labels, b.labels)
+        if self._same_source(a.source, b.source):
+            return
+        self._pay(a.cost, a, b)
+        for i, (left, right) in enumerate(zip(a.flat(), b.flat(), strict=True)):
+            if isinstance(left, _BUFFERS) and len(left) >= _LONG:
+                self._pay(len(left) // _LONG)  # it may be made anew for each place that refers to it
+            yield "#", (i, a.shape), left, right
+
+    def _walk_table(self, a: Any, b: Any) -> Iterator[_Step]:
+        yield from _named(a.labels, b.labels)
+        if a.shape == b.shape and not self._classes.joined(a.values, b.values):
+            for i in range(a.shape[1]):
+                yield "[", a.columns[i], a.values[i], b.values[i]
 
     def _same_source(self, left: tuple[Any, ...], right: tuple[Any, ...], depth: int = 0) -> bool:
         """Whether what two columns are worked out from is certainly the same."""
@@ -218,7 +216,7 @@ class _Walk:
                 continue
             key = (id(a), id(b))
             if key not in self._verdicts:
-                if isinstance(a, (Array, Column)) and type(a) is type(b):
+                if isinstance(a, Values) and type(a) is type(b):
                     verdict = _alike(a, b) and self._same_source(a.source, b.source, depth + 1)
                 elif isinstance(a, tuple) and isinstance(b, tuple):
                     verdict = self._same_source(a, b, depth + 1)
@@ -246,9 +244,10 @@ class _Walk:
 
 
 def _alike(a: Any, b: Any) -> bool:
-    if a.shape != b.shape:
-        return False
-    return bool(a.dtype.means(b.dtype) if isinstance(a, Array) else a.dtype == b.dtype)
+    """Whether what is in two values of one kind can be compared."""
+    if isinstance(a, Values):
+        return a.alike(b)
+    return not isinstance(a, Inert) or class_of(a) == class_of(b)
 
 
 _BUFFERS: Final = (str, bytes, bytearray, memoryview)
@@ -313,17 +312,6 @@ def _subscript(number: int, shape: tuple[int, ...]) -> str:
     return "".join(reversed(steps))
 
 
-def _elements(a: Array, b: Array) -> Iterator[_Step]:
-    for i, (left, right) in enumerate(zip(a.flat(), b.flat(), strict=True)):
-        yield "#", (i, a.shape), left, right
-
-
-def _labels(a: Column, b: Column) -> Iterator[_Step]:
-    yield ".", "name", a.name, b.name
-    if a.index is not None or b.index is not None:
-        yield ".", "index", a.index, b.index
-
-
 def _stated(a: Inert, b: Inert) -> Iterator[_Step]:
     # States, which many objects may share, are values like others, not copied into each.
     left, right = ([_flat(state) for state in parts(value).states] for value in (a, b))
@@ -339,11 +327,6 @@ def _stated(a: Inert, b: Inert) -> Iterator[_Step]:
 def _flat(state: Any) -> tuple[Any, ...]:
     # Attributes and slots come as a pair.
     return state if isinstance(state, tuple) and len(state) == 2 else (state,)
-
-
-def _items(a: Any, b: Any) -> Iterator[_Step]:
-    for i, (left, right) in enumerate(zip_longest(a, b, fillvalue=MISSING)):
-        yield "[", i, left, right
 
 
 def _named(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[_Step]:

@@ -17,33 +17,18 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
+from gc3store.inspection.building import FACTORIES, MENTIONED
 from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords, path_of
 from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, named_by
 from gc3store.inspection.machine.stream import run, transcribe
-from gc3store.inspection.types.containers import CONTAINERS
-from gc3store.inspection.types.numpy import VALUES as ARRAYS
-from gc3store.inspection.types.pandas import VALUES as FRAMES
-from gc3store.inspection.types.standard import VALUES
+from gc3store.inspection.types import BUILDERS
 from gc3store.support.renaming import renamed
 
 __all__ = ["KNOWN", "Global", "globals_of", "survey"]
 
 #: Functions and classes whose calls inspection understands: they make values and do nothing else.
 KNOWN: Final = frozenset(
-    {
-        *VALUES,
-        *CONTAINERS,
-        *ARRAYS,
-        *FRAMES,
-        "copyreg.__newobj__",
-        "copyreg.__newobj_ex__",
-        "gc3store.persistable.construct",
-        "gc3store.persistable.new",
-        "builtins.object",
-        "numpy.ndarray",
-        "collections.OrderedDict",
-    }
-    - {"builtins.getattr"}
+    {*(name for name, builder in BUILDERS.items() if not builder.acts), *FACTORIES, *MENTIONED}
 )
 
 #: Modules of which anything that is called can act on the machine, or run code that it is given.

@@ -32,7 +32,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
-from gc3store.inspection.values import Inert, Reference, attributes, class_path
+from gc3store.inspection.shape import class_path
+from gc3store.inspection.values import Inert, Reference, attributes
 from gc3store.paths import MISSING, Path, evaluate
 
 __all__ = ["JOB_RUN", "PARENTS", "RETURNCODE", "Job", "columns_of", "derived", "is_job", "span"]

@@ -4,49 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import SimpleNamespace
 from typing import Any, Final
 
+from gc3store.inspection.shape import shape_of
 from gc3store.inspection.text import text
-from gc3store.inspection.types.columns import Column, Frame
-from gc3store.inspection.types.numpy import Array
-from gc3store.inspection.values import Inert, Name, Pairs, Reference, class_path, parts
+from gc3store.inspection.values import Inert, Name, Pairs, Reference, class_of, parts
 
 __all__ = ["EXTRA", "MISSING", "Keys", "equal", "kind_of"]
 
 MISSING: Final = object()  #: there is no such key on the right, or nothing in its place
 EXTRA: Final = object()  #: there is no such key on the left
 
-_KINDS: Final[tuple[tuple[tuple[type, ...], str], ...]] = (
-    ((Inert,), "inert"),
-    ((list, deque), "list"),
-    ((tuple,), "tuple"),
-    ((dict,), "dict"),
-    ((set, frozenset), "set"),
-    ((Array,), "array"),
-    ((Column,), "column"),
-    ((Frame,), "frame"),
-    ((SimpleNamespace,), "namespace"),
-)
-
-
-_known: dict[type, str] = {}
-
-
-def _kind(type_: type) -> str:
-    kind = _known.get(type_)
-    if kind is None:
-        kind = next((kind for types, kind in _KINDS if issubclass(type_, types)), "")
-        if len(_known) < 1000:
-            _known[type_] = kind
-    return kind
-
 
 def kind_of(value: Any) -> str:
-    """Return how a value is walked through; empty if there is nothing in it."""
-    if type(value) is Pairs:
-        return "dict" if value.kind == "dict" else "set"
-    return _kind(type(value))
+    """Return what kind of value it is to compare; empty if there is nothing in it."""
+    return shape_of(value).kind
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -143,7 +115,7 @@ class Keys:
         if isinstance(a, Inert) and isinstance(b, Inert):
             p, q = parts(a), parts(b)
             return (
-                class_path(a) == class_path(b)
+                class_of(a) == class_of(b)
                 and len(p.args) == len(q.args)
                 and all(
                     self._equal(x, y) if not kind_of(x) and not kind_of(y) else type(x) is type(y)

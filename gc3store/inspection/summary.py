@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gc3store.inspection.building import persistent_text
-from gc3store.inspection.form import Form, raw_class
 from gc3store.inspection.machine.nodes import PERSISTENT, Node
 from gc3store.inspection.machine.stream import run, transcribe
 from gc3store.inspection.machine.templates import Glance, Templates
+from gc3store.inspection.raw_tree import RawTree, raw_class
+from gc3store.inspection.reader import persistent_text
 from gc3store.paths import parse
 
 __all__ = ["Summary", "summary"]
@@ -82,7 +82,7 @@ def summary(
         root = run(transcript)
     if templates is not None and buffers is None:
         templates.learn(stream)
-    return Summary(raw_class(root), _job_state(Glance(Form(root))), tuple(references))
+    return Summary(raw_class(root), _job_state(Glance(RawTree(root))), tuple(references))
 
 
 _STATES: Final = tuple(

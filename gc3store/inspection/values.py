@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from typing import Any, Final
 
-from gc3store.inspection.types.builtin import (
+from gc3store.inspection.shown import (
     Counter,
     Deque,
     Dict,
+    Elements,
     FrozenSet,
     List,
     Namespace,
@@ -38,6 +39,7 @@ __all__ = [
     "Counter",
     "Deque",
     "Dict",
+    "Elements",
     "FrozenSet",
     "Inert",
     "List",
@@ -51,8 +53,11 @@ __all__ = [
     "Shown",
     "Tuple",
     "Zone",
-    "class_path",
+    "attributes",
+    "class_of",
+    "defined",
     "parts",
+    "state_parts",
 ]
 
 
@@ -210,7 +215,7 @@ class Inert(Shown):
         own: Parts = object.__getattribute__(self, "_Inert__parts")
         if name == "value" and len(own.args) == 1 and not own.states and not own.function:
             return own.args[0]
-        raise AttributeError(f"The stored {class_path(self) or 'object'} has no attribute {name!r}.")
+        raise AttributeError(f"The stored {class_of(self) or 'object'} has no attribute {name!r}.")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("What inspection shows cannot be changed; load the object to change it.")
@@ -253,7 +258,7 @@ class Inert(Shown):
         content = _content(own)
         if own.states and not content:
             # As the object itself would say; and pandas 2 shows what has a length as a sequence, here an empty one.
-            raise TypeError(f"The stored {class_path(self) or 'object'} has attributes and no items.")
+            raise TypeError(f"The stored {class_of(self) or 'object'} has attributes and no items.")
         return content
 
     def __reduce__(self) -> Any:
@@ -363,26 +368,8 @@ def defined(value: Any) -> Name | None:
     return None
 
 
-def class_path(value: Any) -> str:
-    """Return the class of an inert or plain value, as ``module.Class``; empty if it has none.
-
-    Examples
-    --------
-    >>> import pickle, fractions
-    >>> from gc3store.inspection import read
-    >>> class_path(read(pickle.dumps(OSError(2))))
-    'builtins.OSError'
-    """
-    if isinstance(value, Inert):
-        cls = parts(value).cls
-        named = cls if isinstance(cls, Name) else defined(cls)
-        return named.path if named is not None else ""
-    if isinstance(value, Pairs):
-        return "builtins." + value.kind
-    if isinstance(value, Shown):
-        for base in type(value).__mro__[2:]:
-            if base.__module__ in ("builtins", "collections", "types") and base is not object:
-                return f"{base.__module__}.{base.__qualname__}"
-    if value is None:
-        return ""
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+def class_of(value: Inert) -> str:
+    """Return the class of an inert object, as ``module.Class``; empty if it has none."""
+    cls = parts(value).cls
+    named = cls if isinstance(cls, Name) else defined(cls)
+    return named.path if named is not None else ""

@@ -18,10 +18,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from gc3store.inspection.form import raw_class
 from gc3store.inspection.globals import globals_of
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.raw_tree import raw_class
 from gc3store.inspection.text import text
 from gc3store.persistable import IDENTITY, Persistable, named, provide
 from gc3store.pickling.decoder import Source

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from gc3store.backend import Inert
 from gc3store.errors import LoadError, ObjectNotFoundError
-from gc3store.inspection.building import Reader, persistent_text
-from gc3store.inspection.form import Form, raw_class
 from gc3store.inspection.jobs import JOB_RUN, derived
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, PERSISTENT
 from gc3store.inspection.machine.templates import Glance, LargePartError, Templates
+from gc3store.inspection.raw_tree import RawTree, raw_class
+from gc3store.inspection.reader import ValueReader, persistent_text
 from gc3store.inspection.values import Reference
 from gc3store.paths import MISSING, Path, evaluate, parse
 from gc3store.support.batching import Batches
@@ -56,11 +56,11 @@ class Probe:
         self._payload = payload
         self._glance = glance
         self._converted: dict[int, Any] = {}  # by what the form has in the place, which lives as long
-        self._reader: Reader | None = None
+        self._reader: ValueReader | None = None
         self.strayed: list[str] = []
 
     @property
-    def form(self) -> Form:
+    def form(self) -> RawTree:
         """What the whole is, with nothing converted; the same for similar payloads."""
         return self._glance.form
 
@@ -152,7 +152,7 @@ class Probe:
             found = self._converted[id(raw)] = filled
         return found
 
-    def _made_reader(self) -> Reader:
+    def _made_reader(self) -> ValueReader:
         if self._reader is None:
             references = self._payload.references
             if references is None:
@@ -164,7 +164,7 @@ class Probe:
                 strayed.append(id_)
                 return store.inspect(id_)
 
-            self._reader = Reader(references, follow, size=len(self._payload.stream))
+            self._reader = ValueReader(references, follow, size=len(self._payload.stream))
         return self._reader
 
 

@@ -9,15 +9,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.errors import InspectionError, LoadError, MissingDependencyError
-from gc3store.inspection.form import raw_attributes, raw_class
 from gc3store.inspection.jobs import PARENTS, columns_of
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, DICT, LIST, NEW, PERSISTENT, Node
 from gc3store.inspection.machine.templates import LargePartError
+from gc3store.inspection.raw_tree import raw_attributes, raw_class
+from gc3store.inspection.shape import class_path
 from gc3store.inspection.text import text
-from gc3store.inspection.types.numpy import VALUES as ARRAYS
-from gc3store.inspection.types.standard import VALUES
-from gc3store.inspection.values import class_path
+from gc3store.inspection.types import BUILDERS
 from gc3store.paths import MISSING, Path, parse
 from gc3store.query import Query
 from gc3store.tables.attributes import texts
@@ -199,7 +198,8 @@ def _type_name(raw: Any) -> str:
 
 def _example(probe: Probe, raw: Any) -> str:
     made = raw[2] in (LIST, DICT, NEW, CALL) if type(raw) is list else False
-    if made and callee(raw[0]) not in VALUES and callee(raw[0]) not in ARRAYS:
+    builder = BUILDERS.get(callee(raw[0])) if made else None
+    if made and (builder is None or builder.holds):
         return _summary_of(raw)
     try:
         return text(probe.value(raw), limit=60)

@@ -28,9 +28,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
-from gc3store.inspection.form import Form, Steps
 from gc3store.inspection.machine.nodes import CALL, DICT, INST, NAME, NAME2, PAIRS, PERSISTENT, STATE
 from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.raw_tree import RawTree, Steps
 from gc3store.paths import MISSING
 
 __all__ = ["Glance", "LargePartError", "Templates"]
@@ -136,14 +136,14 @@ class Glance:
 
     Attributes
     ----------
-    form : Form
+    form : RawTree
         What it makes; shared with other streams where there is a template.
     """
 
     __slots__ = ("_data", "_starts", "_template", "form")
 
     def __init__(
-        self, form: Form, template: _Template | None = None, data: bytes = b"", starts: Sequence[int] = ()
+        self, form: RawTree, template: _Template | None = None, data: bytes = b"", starts: Sequence[int] = ()
     ) -> None:
         self.form = form
         self._template = template
@@ -184,7 +184,7 @@ class Glance:
 
     def whole(self) -> Glance:
         """Return the same without a template."""
-        return self if self._template is None else Glance(Form(run(transcribe(self._data))))
+        return self if self._template is None else Glance(RawTree(run(transcribe(self._data))))
 
     def _fill(self, raw: Any, made: dict[int, Any], left: list[int]) -> Any:
         if type(raw) is list and raw[2] == PERSISTENT:
@@ -228,7 +228,7 @@ class _Template:
         "tail",
     )
 
-    def __init__(self, form: Form, data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> None:
+    def __init__(self, form: RawTree, data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> None:
         self.form = form
         self.size = len(data)
         self.slots = slots  # which opcodes they are
@@ -368,10 +368,10 @@ class Templates:
             As `gc3store.inspection.read`.
         """
         if buffers:
-            return Glance(Form(run(transcribe(stream, buffers))))
+            return Glance(RawTree(run(transcribe(stream, buffers))))
         glance = self.match(stream)
         if glance is None:
-            glance = Glance(Form(run(transcribe(stream))))
+            glance = Glance(RawTree(run(transcribe(stream))))
             self.learn(stream)
         return glance
 
@@ -397,7 +397,7 @@ class Templates:
         while left and (len(left) == _MANY or sum(t.size for t in left) + len(data) > _BYTES):
             last = left.pop()
             self._by_skeleton = {key: t for key, t in self._by_skeleton.items() if t is not last}
-        template = _Template(Form(_run(data, opcodes, slots)), data, opcodes, slots)
+        template = _Template(RawTree(_run(data, opcodes, slots)), data, opcodes, slots)
         self._by_skeleton[skeleton] = template
         self._templates.append(template)
 

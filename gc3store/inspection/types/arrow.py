@@ -14,19 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import Reader, builds, list_of
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, Node
 from gc3store.inspection.types.columns import Column
 from gc3store.inspection.types.numpy import aware, buffer_of, moment
-from gc3store.inspection.types.standard import NotPlainError, list_of
 
-if TYPE_CHECKING:
-    from gc3store.inspection.building import Reader
-
-__all__ = ["VALUES", "arrow_of"]
+__all__ = ["arrow_of"]
 
 _PLAIN: Final = frozenset(
     "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float double string large_string "  # noqa: SIM905
@@ -116,10 +114,10 @@ class _Parts:
 
 def _parts(data: Any, reader: Reader) -> _Parts:
     if type(data) is not tuple or len(data) != 7:
-        raise NotPlainError
+        raise CannotConvert
     raw, length, _, offset, held, within, dictionary = data
     if any(type(n) is not int or not 0 <= n < 1 << 60 for n in (length, offset)):
-        raise NotPlainError
+        raise CannotConvert
     buffers = [_buffer(buffer, reader) for buffer in list_of(held, reader.budget)]
     children = []
     for child in list_of(within, reader.budget):
@@ -131,9 +129,9 @@ def _parts(data: Any, reader: Reader) -> _Parts:
     values = None if dictionary is None else reader.once(_parts, dictionary).column()
     parts = _Parts(_type(raw, children, values, reader), length, offset, buffers, children, values)
     if any(child.dictionary is not None for child in children):
-        raise NotPlainError  # each place that refers to a value would be as large as it
+        raise CannotConvert  # each place that refers to a value would be as large as it
     if parts.weight > _MAX_WEIGHT or parts.depth > _MAX_DEPTH:
-        raise NotPlainError
+        raise CannotConvert
     return parts
 
 
@@ -141,10 +139,10 @@ def _buffer(raw: Any, reader: Reader) -> memoryview | None:
     if raw is None:
         return None
     if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or callee(raw[0]) != "pyarrow.lib.py_buffer":
-        raise NotPlainError
+        raise CannotConvert
     args = raw[1]
     if type(args) is not tuple or len(args) != 1:
-        raise NotPlainError
+        raise CannotConvert
     view = buffer_of(args[0], reader)
     reader.budget.touch(view, 16 * len(view))
     return view
@@ -152,15 +150,15 @@ def _buffer(raw: Any, reader: Reader) -> memoryview | None:
 
 def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reader) -> _Type:
     if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or type(raw[1]) is not tuple:
-        raise NotPlainError
+        raise CannotConvert
     maker, args = callee(raw[0]).removeprefix("pyarrow.lib."), raw[1]
     if maker == "dictionary" and len(args) == 3 and values is not None:
         index = _type(args[0], [], None, reader)
         if not index.name.startswith(("int", "uint")) or values.dtype.startswith(_NESTED):
-            raise NotPlainError  # each place that refers to a list would be as large as it
+            raise CannotConvert  # each place that refers to a list would be as large as it
         return index
     if values is not None:
-        raise NotPlainError
+        raise CannotConvert
     if maker == "type_for_alias" and len(args) == 1 and type(args[0]) is str:
         return _named(args[0])
     if maker == "timestamp" and len(args) == 2 and args[0] in _TICKS and type(args[1]) in (str, type(None)):
@@ -172,7 +170,7 @@ def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reade
         return _list(maker, children[0].type)
     if maker == "struct" and len(args) == 1:
         return _struct(_field_names(args[0], reader), [child.type for child in children])
-    raise NotPlainError
+    raise CannotConvert
 
 
 _NESTED: Final = ("dictionary", "list", "struct")
@@ -187,7 +185,7 @@ def _named(name: str) -> _Type:
         return _Type(name, lambda pa: pa.int32(), _day)
     match = re.fullmatch(r"(duration|time32|time64|date64)\[(s|ms|us|ns)\]", name)
     if match is None:
-        raise NotPlainError
+        raise CannotConvert
     kind, unit = match.groups()
     if kind == "duration":
         return _ticks("m", name, unit)
@@ -225,7 +223,7 @@ def _clock(ticks: int, per_second: int) -> Any:
 
 def _list(maker: str, inner: _Type) -> _Type:
     if not inner.takes_bytes:
-        raise NotPlainError
+        raise CannotConvert
 
     def plain(values: list[Any]) -> list[Any]:
         return [None if value is None else inner.plain(value) for value in values]
@@ -237,16 +235,16 @@ def _field_names(raw: Any, reader: Reader) -> list[str]:
     names = []
     for field in list_of(raw, reader.budget):
         if type(field) is not list or field[2] != CALL or callee(field[0]) != "pyarrow.lib.field":
-            raise NotPlainError
+            raise CannotConvert
         if type(field[1]) is not tuple or not field[1] or type(field[1][0]) is not str:
-            raise NotPlainError
+            raise CannotConvert
         names.append(field[1][0])
     return names
 
 
 def _struct(names: list[str], types: list[_Type]) -> _Type:
     if len(names) != len(types) or len(set(names)) != len(names):
-        raise NotPlainError
+        raise CannotConvert
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
         found = zip(names, types, values.values(), strict=True)
@@ -264,7 +262,7 @@ def arrow_of(raw: Any, reader: Reader) -> Column:
     """Return the values of an array, or of several in a row."""
     value = reader.value(raw)
     if not isinstance(value, Column):
-        raise NotPlainError
+        raise CannotConvert
     return value
 
 
@@ -272,20 +270,21 @@ def _array(data: Any, reader: Reader) -> Column:
     return reader.once(_parts, data).column()
 
 
-def _restored(args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+@builds("pyarrow.lib._restore_array", holds=True)
+def _restored(args: tuple[Any, ...], _node: Node, reader: Reader) -> Column:
     # pyarrow.lib._restore_array((type, length, missing, offset, buffers, children, dictionary))
-    if len(args) != 1 or len(node) != 3:
-        raise NotPlainError
-    return reader.once(_array, args[0])
+    (parts,) = args
+    return reader.once(_array, parts)
 
 
-def _chunked(args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
+@builds("pyarrow.lib.chunked_array", holds=True)
+def _chunked(args: tuple[Any, ...], _node: Node, reader: Reader) -> Column:
     # pyarrow.lib.chunked_array([array, ...], type)
-    if len(node) != 3 or not 1 <= len(args) <= 2:
-        raise NotPlainError
+    if not 1 <= len(args) <= 2:
+        raise CannotConvert
     chunks = [arrow_of(chunk, reader) for chunk in list_of(args[0], reader.budget)]
     if not chunks or len({chunk.dtype for chunk in chunks}) != 1:
-        raise NotPlainError
+        raise CannotConvert
     if len(chunks) == 1:
         return chunks[0]
     ends: list[int] = []
@@ -297,10 +296,3 @@ def _chunked(args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
         return chunks[number][i - (ends[number - 1] if number else 0)]
 
     return Column(ends[-1], get, chunks[0].dtype, tuple(chunks))
-
-
-#: What makes an array, by exact dotted name.
-VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
-    "pyarrow.lib._restore_array": _restored,
-    "pyarrow.lib.chunked_array": _chunked,
-}

@@ -2,34 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from gc3store.inspection.budget import NotPlainError
+from gc3store.inspection.arrays import Values, ValuesShape, stored
+from gc3store.inspection.budget import CannotConvert
 from gc3store.inspection.libraries import NotShownError
-from gc3store.inspection.types.numpy import Array
-from gc3store.inspection.values import Shown
+from gc3store.inspection.shape import ATTRIBUTE, TIMES, Entry, Grid, Shape, counted, shape_of, shaped
+from gc3store.inspection.shown import Shown
+from gc3store.support.text import clean
 
-__all__ = ["Column", "Frame", "Index", "stored"]
+__all__ = ["Column", "Frame", "Index"]
 
 _DEPTH: Final = 10
 #: So many labels are gone through, and one for each byte that is stored of them.
 _LABELS: Final = 1 << 16
 
 
-def stored(source: Any) -> Iterator[Any]:
-    """Yield the byte strings and lists that something is worked out from."""
-    if isinstance(source, (Array, Column)):
-        yield from stored(source.source)
-    elif isinstance(source, tuple):
-        for part in source:
-            yield from stored(part)
-    elif isinstance(source, (str, bytes, bytearray, memoryview, list)):
-        yield source
+class _ColumnShape(ValuesShape):
+    kind = "column"
+
+    def class_path(self, value: Column) -> str:
+        return f"pandas.{'Series' if value.index is not None else type(value).__name__}"
+
+    def line(self, value: Column) -> str:
+        kind = "Index" if isinstance(value, Index) else "Series"
+        return f"{kind} of {len(value):,} {clean(value.dtype)}"
+
+    def label(self, value: Column) -> tuple[str, str]:
+        return f"{self.type_text(value)} {len(value):,}", clean(value.dtype)
+
+    def facts(self, value: Column) -> list[str]:
+        name = [] if value.name is None else [f"name {clean(shape_of(value.name).line(value.name), 60)}"]
+        return [f"{len(value):,}", clean(value.dtype), *name]
+
+    def grid(self, value: Column) -> Grid:
+        index = value.index
+        return Grid(
+            len(value),
+            1,
+            lambda _: (value.name if value.name is not None else "", str(value.dtype)),
+            lambda row: row if index is None else index[row],
+            lambda row, _: value[row],
+        )
 
 
-class Column(Shown):
+class _FrameShape(Shape):
+    walk = "table"
+    kind = "table"
+
+    def unfolds(self, value: Frame) -> bool:
+        return False
+
+    def class_path(self, value: Frame) -> str:
+        return "pandas.DataFrame"
+
+    def line(self, value: Frame) -> str:
+        return f"DataFrame {value.shape[0]:,}{TIMES}{value.shape[1]}"
+
+    def plain(self, value: Frame) -> str:
+        return f"{value.shape[0]:,} rows{TIMES}{value.shape[1]:,} columns"
+
+    def label(self, value: Frame) -> tuple[str, str]:
+        return "DataFrame", "pandas.DataFrame"
+
+    def facts(self, value: Frame) -> list[str]:
+        return [counted(value.shape[0], "row"), counted(value.shape[1], "column")]
+
+    def brackets(self, value: Frame) -> tuple[str, str]:
+        return f"<{self.line(value)}: ", ">"
+
+    def count(self, value: Frame) -> int:
+        return value.shape[1]
+
+    def entries(self, value: Frame) -> Iterator[Entry]:
+        columns = map(value.column, range(value.shape[1]))
+        return (Entry(ATTRIBUTE, str(column.name), column) for column in columns)
+
+    def grid(self, value: Frame) -> Grid:
+        def head(at: int) -> tuple[Any, str]:
+            column = value.column(at)
+            return column.name, column.dtype
+
+        index, values = value.index, value.values
+        return Grid(*value.shape, head, index.__getitem__, lambda row, at: values[at][row])
+
+
+@shaped(_ColumnShape())
+class Column(Values):
     """Values of one type: a Series, a column of a frame, or an extension array.
 
     Attributes
@@ -47,12 +108,12 @@ class Column(Shown):
 
     Raises
     ------
-    NotPlainError
+    CannotConvert
         If there are more than pandas would ever have, or more values than can be counted.
     """
 
     __slots__ = ("_get", "_length", "_made", "depth", "dtype", "index", "name", "source")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
     depth: int
 
     def __init__(
@@ -66,7 +127,7 @@ class Column(Shown):
     ) -> None:
         self.depth = 1 + max((part.depth for part in source if isinstance(part, Column)), default=0)
         if self.depth > _DEPTH or length >= 1 << 62:
-            raise NotPlainError
+            raise CannotConvert
         self._made: dict[int, Any] = {}
         self._length = length
         self._get = get
@@ -82,13 +143,19 @@ class Column(Shown):
     def __len__(self) -> int:
         return self._length
 
-    def __bool__(self) -> bool:
-        return True
-
     @property
-    def shape(self) -> tuple[int]:
+    def shape(self) -> tuple[int]:  # type: ignore[override]
         """How many values there are."""
         return (self._length,)
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """Its name, and the labels of the rows."""
+        return {"name": self.name, "index": self.index}
+
+    def flat(self) -> Iterator[Any]:
+        """Yield all values."""
+        return map(self._get, range(self._length))
 
     def __getitem__(self, key: Any) -> Any:
         """Return a value by position, or several by a slice."""
@@ -112,7 +179,7 @@ class Column(Shown):
         raise KeyError(label)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._get(i) for i in range(self._length))
+        return self.flat()
 
     def tolist(self) -> list[Any]:
         """Return all values."""
@@ -152,6 +219,7 @@ class Index(Column):
         self.names = list(names)
 
 
+@shaped(_FrameShape())
 class Frame(Shown):
     """A pandas DataFrame: labels, types, and the values that are asked for.
 
@@ -183,6 +251,11 @@ class Frame(Shown):
     def dtypes(self) -> list[tuple[Any, str]]:
         """The columns' labels and types."""
         return [(label, column.dtype) for label, column in zip(self.columns, self.values, strict=True)]
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """The labels of the columns and of the rows."""
+        return {"columns": self.columns, "index": self.index}
 
     def __len__(self) -> int:
         return len(self.index)

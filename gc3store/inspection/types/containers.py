@@ -1,168 +1,194 @@
-"""Containers of the standard library, filled with what was to be put into them.
-
-Like the values of `gc3store.inspection.types.standard`, each is made from an exact name and arguments
-of the expected form by a function of this module; other forms raise `NotPlainError`.
-"""
+"""Containers of the standard library, filled with what was to be put into them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+import collections
+from types import SimpleNamespace
+from typing import Any
 
-from gc3store.inspection.machine.names import path_of
-from gc3store.inspection.machine.nodes import DICT, PAIRS, STATE, Node
-from gc3store.inspection.types.standard import Builder, NotPlainError, list_of, mapping_of
-from gc3store.inspection.values import (
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import Reader, appended, builds, list_of, mapping_of, pairs_of, state_of
+from gc3store.inspection.machine.nodes import PAIRS, Node
+from gc3store.inspection.shape import (
+    AttributesShape,
+    Json,
+    MappingShape,
+    SequenceShape,
+    SetShape,
+    shape_of,
+    shaped,
+)
+from gc3store.inspection.shown import (
     Counter,
     Deque,
     Dict,
+    Elements,
     FrozenSet,
-    Inert,
     List,
-    Name,
     Namespace,
     OrderedDict,
-    Reference,
+    Pairs,
     Set,
+    Tuple,
 )
+from gc3store.inspection.values import Inert, Name
 
-if TYPE_CHECKING:
-    from gc3store.inspection.building import Reader
-
-__all__ = ["CONTAINERS"]
+# How they are written.
 
 
-def _reference(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    if (
-        len(args) != 1
-        or type(args[0]) is not int
-        or not 0 <= args[0] < len(reader.references)
-        or len(node) != 3
-    ):
-        raise NotPlainError
-    return Reference(reader.references[args[0]], reader.follow)
+class _Dict(MappingShape):
+    def brackets(self, value: Dict) -> tuple[str, str]:
+        if value.factory is None:
+            return super().brackets(value)
+        return f"defaultdict({shape_of(value.factory).line(value.factory)}, {{", "})"
 
 
-def _attribute(_args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
-    found = path_of(node)
-    if found is None:
-        raise NotPlainError
-    return Name(*found)
+class _Set(SetShape):
+    def brackets(self, value: set[Any]) -> tuple[str, str]:
+        return super().brackets(value) if value else ("set(", ")")
+
+
+class _Pairs(MappingShape):
+    def class_path(self, value: Pairs) -> str:
+        return f"builtins.{value.kind}"
+
+
+class _Elements(SetShape):
+    def class_path(self, value: Elements) -> str:
+        return f"builtins.{value.kind}"
+
+    def brackets(self, value: Elements) -> tuple[str, str]:
+        return ("{", "}") if value.kind == "set" else ("frozenset({", "})")
+
+
+def _items(make: Any, name: str) -> Json:
+    return Json(
+        name,
+        lambda value, write: [write(item) for item in value],
+        lambda data, read: make(map(read, data)),
+    )
+
+
+def _write_dict(value: Dict, write: Any) -> Any:
+    if value.factory is not None or not all(type(key) is str for key in value):
+        return None
+    return [list(value), [write(item) for item in value.values()]]
+
+
+def _read_dict(data: Any, read: Any) -> Dict:
+    keys, values = data
+    return Dict(zip(keys, map(read, values), strict=True))
+
+
+shaped(SequenceShape("list", "[", "]"), list)
+shaped(SequenceShape("list", "[", "]", _items(List, "list")), List)
+shaped(SequenceShape("tuple", "(", ")"), tuple)
+shaped(SequenceShape("tuple", "(", ")", _items(Tuple, "tuple")), Tuple)
+shaped(SequenceShape("list", "deque([", "])"), collections.deque)
+shaped(MappingShape("dict", "{", "}"), dict)
+shaped(_Dict("dict", "{", "}", Json("dict", _write_dict, _read_dict)), Dict)
+shaped(MappingShape("dict", "Counter({", "})"), collections.Counter)
+shaped(MappingShape("dict", "OrderedDict({", "})"), collections.OrderedDict)
+shaped(_Pairs("dict", "{", "}"), Pairs)
+shaped(_Set("set", "{", "}"), set)
+shaped(SetShape("set", "frozenset({", "})"), frozenset)
+shaped(_Elements("set", "{", "}"), Elements)
+shaped(AttributesShape("namespace", "namespace(", ")"), SimpleNamespace)
+
+
+# How they are built.
 
 
 def _only(node: Node, kind: int) -> list[Any]:
     chunks = node[3:]
     if any(type(c) is not list or c[2] != kind for c in chunks):
-        raise NotPlainError
+        raise CannotConvert
     return [x for chunk in chunks for x in chunk[0]]
 
 
-def _set_called(args: tuple[Any, ...], node: Node, reader: Reader, *, frozen: bool = False) -> Any:
-    if len(args) > 1 or len(node) != 3:
-        raise NotPlainError
-    items = list_of(args[0], reader.budget) if args else []
-    return reader.elements(items, FrozenSet if frozen else Set, "frozenset" if frozen else "set")
-
-
-def _frozenset_called(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    return _set_called(args, node, reader, frozen=True)
-
-
-def _dict_called(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    if args:
-        raise NotPlainError
-    return reader.mapping([tuple(_only(node, PAIRS))], Dict())
-
-
-def _ordered(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    pairs: Sequence[Any] = _only(node, PAIRS)
-    if len(args) == 1:  # protocols 0 and 1: a list of [key, value]
-        flat = [x for pair in list_of(args[0], reader.budget) for x in list_of(pair, reader.budget)]
-        pairs = [*flat, *pairs]
-    elif args:
-        raise NotPlainError
-    return _standard(reader, pairs, OrderedDict())
-
-
-def _counter(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    pairs: list[Any] = _only(node, PAIRS)
-    if len(args) == 1:
-        inner = args[0]
-        if (
-            type(inner) is not list
-            or inner[2] != DICT
-            or any(type(c) is not list or c[2] != PAIRS for c in inner[3:])
-        ):
-            raise NotPlainError
-        reader.budget.touch(inner, 256 * (len(inner[0] or ()) + sum(len(c[0]) for c in inner[3:])))
-        pairs = [*(inner[0] or ()), *(x for c in inner[3:] for x in c[0]), *pairs]
-    elif args:
-        raise NotPlainError
-    return _standard(reader, pairs, Counter())
-
-
-def _defaultdict(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+def _given(args: tuple[Any, ...], reader: Reader) -> Any:
+    """Return the items of the one argument, if there is one."""
     if len(args) > 1:
-        raise NotPlainError
-    made = Dict()
-    factory = reader.value(args[0]) if args else None
-    if factory is not None and not isinstance(factory, (Name, Inert)):
-        raise NotPlainError
-    made.factory = factory
-    return reader.mapping([tuple(_only(node, PAIRS))], made)
+        raise CannotConvert
+    return list_of(args[0], reader.budget) if args else ()
 
 
-def _standard(reader: Reader, flat: Sequence[Any], made: Any) -> Any:
-    keys = reader.keys(flat[::2])
-    if keys is None or len(flat) % 2:
-        raise NotPlainError
-    reader.later(lambda: made.update(dict(zip(keys, reader.values(flat[1::2]), strict=True))))
-    return made
+@builds("builtins.set", holds=True)
+def _set(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
+    return reader.elements(_given(args, reader), Set, "set")
 
 
-def _deque(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    if len(args) > 2 or any(type(c) is list and c[2] >= STATE for c in node[3:]):
-        raise NotPlainError
-    first = list_of(args[0], reader.budget) if args else []
-    limit = args[1] if len(args) == 2 else None
-    if limit is not None and (type(limit) is not int or limit < 0):
-        raise NotPlainError
-    made = Deque(maxlen=limit)
-    reader.later(lambda: made.extend(reader.values([*first, *node[3:]])))
-    return made
+@builds("builtins.frozenset", holds=True)
+def _frozenset(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
+    return reader.elements(_given(args, reader), FrozenSet, "frozenset")
 
 
-def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    states = [c for c in node[3:] if type(c) is list and c[2] == STATE]
-    if args or len(states) != len(node) - 3 or len(states) > 1:
-        raise NotPlainError
-    fields = mapping_of(states[0][0], reader.budget) if states else {}
-    made = Namespace()
-    reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))
-    return made
-
-
-def _sequence(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    # list((...)), tuple([...]), as in protocol 0 subclasses and hand-made pickles
-    if len(args) != 1 or len(node) != 3:
-        raise NotPlainError
-    items = list_of(args[0], reader.budget)
-    made = List()
+@builds("builtins.list", holds=True)
+def _list(args: tuple[Any, ...], _node: Node, reader: Reader) -> List:
+    # list((...)), as in subclasses of protocol 0 and in pickles that are made by hand
+    (raw,) = args
+    items, made = list_of(raw, reader.budget), List()
     reader.later(lambda: made.extend(reader.values(items)))
     return made
 
 
-#: What makes a container, by exact dotted name.
-CONTAINERS: Final[dict[str, Builder]] = {
-    "builtins.dict": _dict_called,
-    "builtins.frozenset": _frozenset_called,
-    "builtins.getattr": _attribute,
-    "builtins.list": _sequence,
-    "builtins.set": _set_called,
-    "collections.Counter": _counter,
-    "collections.OrderedDict": _ordered,
-    "collections.defaultdict": _defaultdict,
-    "collections.deque": _deque,
-    "gc3store.persistable.reference": _reference,
-    "types.SimpleNamespace": _namespace,
-}
+@builds("collections.deque", holds=True, changes=True)
+def _deque(args: tuple[Any, ...], node: Node, reader: Reader) -> Deque:
+    limit = args[1] if len(args) == 2 else None
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise CannotConvert
+    first, more, made = _given(args[:1], reader), appended(node), Deque(maxlen=limit)
+    reader.later(lambda: made.extend(reader.values([*first, *more])))
+    return made
+
+
+@builds("builtins.dict", holds=True, changes=True)
+def _dict(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    if args:
+        raise CannotConvert
+    return reader.mapping(_only(node, PAIRS), Dict())
+
+
+@builds("collections.defaultdict", holds=True, changes=True)
+def _defaultdict(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    factory = reader.value(args[0]) if args else None
+    if len(args) > 1 or (factory is not None and not isinstance(factory, (Name, Inert))):
+        raise CannotConvert
+    made = Dict()
+    made.factory = factory
+    return reader.mapping(_only(node, PAIRS), made)
+
+
+def _standard(flat: list[Any], made: Any, reader: Reader) -> Any:
+    keys = reader.keys(flat[::2])
+    if keys is None or len(flat) % 2:
+        raise CannotConvert
+    reader.later(lambda: made.update(dict(zip(keys, reader.values(flat[1::2]), strict=True))))
+    return made
+
+
+@builds("collections.OrderedDict", holds=True, changes=True)
+def _ordered(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    # protocols 0 and 1 give it a list of [key, value]
+    flat = [x for pair in _given(args, reader) for x in list_of(pair, reader.budget)]
+    return _standard([*flat, *_only(node, PAIRS)], OrderedDict(), reader)
+
+
+@builds("collections.Counter", holds=True, changes=True)
+def _counter(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+    flat = _only(node, PAIRS)
+    if args:
+        (inner,) = args
+        flat = [*pairs_of(inner, reader.budget), *flat]
+    return _standard(flat, Counter(), reader)
+
+
+@builds("types.SimpleNamespace", holds=True, changes=True)
+def _namespace(args: tuple[Any, ...], node: Node, reader: Reader) -> Namespace:
+    if args:
+        raise CannotConvert
+    state = state_of(node)
+    fields = {} if state is None else mapping_of(state, reader.budget)
+    made = Namespace()
+    reader.later(lambda: vars(made).update((k, reader.value(v)) for k, v in fields.items()))
+    return made

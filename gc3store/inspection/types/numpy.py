@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
+from gc3store.inspection.arrays import Values, ValuesShape
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import Reader, builds, list_of, mapping_of, raw_bytes, state_of
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import BUFFER, Node
-from gc3store.inspection.types.standard import NotPlainError, list_of, mapping_of, raw_bytes, state_of
-from gc3store.inspection.values import Shown
+from gc3store.inspection.shape import TIMES, Grid, ScalarShape, shaped
+from gc3store.support.text import clean
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from gc3store.inspection.building import Reader
 
 __all__ = ["Array", "DType", "array_of", "aware", "buffer_of", "moment"]
 
@@ -37,6 +37,7 @@ _NAMES: Final = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "compl
 # Types.
 
 
+@shaped(ScalarShape(lambda value: f"dtype {clean(str(value))}"))
 @dataclass(slots=True, eq=False)
 class DType:
     """The type of an array's elements.
@@ -200,6 +201,7 @@ def aware(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
+@builds("numpy._core._internal._convert_to_stringdtype_kwargs")
 def _strings(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> DType:
     # numpy._core._internal._convert_to_stringdtype_kwargs(coerce[, missing value])
     return DType("T", 8)
@@ -215,26 +217,27 @@ _SIZES: Final = {
 }
 
 
+@builds("numpy.dtype", changes=True)
 def _dtype(args: tuple[Any, ...], node: Node, reader: Reader) -> DType:
     # numpy.dtype(code, False, True), then the state: (version, order, (base, shape), names, fields, ...)
     if not args or type(args[0]) is not str:
-        raise NotPlainError
+        raise CannotConvert
     kind, digits = args[0][:1], args[0][1:]
     if not kind or kind not in "biufcMmSUVO" or len(digits) > 10 or not (digits or "0").isdecimal():
-        raise NotPlainError
+        raise CannotConvert
     size = 8 if kind in "Mm" else 1 if kind == "b" else int(digits or 0) * (4 if kind == "U" else 1)
     if size not in _SIZES.get(kind, (size,)):
-        raise NotPlainError
+        raise CannotConvert
     state = state_of(node)
     if state is None:
         return DType(kind, size)
     if type(state) is not tuple or len(state) < 5 or state[1] not in ("<", ">", "|", "="):
-        raise NotPlainError
+        raise CannotConvert
     order = "<" if state[1] == "=" else state[1]
     if type(state[2]) is tuple and len(state[2]) == 2:
         base, shape = _dtype_of(state[2][0], reader), shape_of(state[2][1])
         if not 1 <= len(shape) <= 32 or prod(shape) * base.size != size or not size or base.depth >= _DEPTH:
-            raise NotPlainError
+            raise CannotConvert
         return DType(kind, size, order, base=base, shape=shape)
     fields = _fields(state[3], state[4], size, reader) if type(state[3]) is tuple else ()
     return DType(kind, size, order, _unit(state, reader) if kind in "Mm" else "", fields)
@@ -249,20 +252,20 @@ def _fields(
     for name in names:
         entry = table.get(name) if type(name) is str else None
         if type(entry) is not tuple or len(entry) < 2 or type(entry[1]) is not int:
-            raise NotPlainError
+            raise CannotConvert
         type_ = _dtype_of(entry[0], reader)
         if not 0 <= entry[1] <= size - type_.size or type_.depth >= _DEPTH:
-            raise NotPlainError
+            raise CannotConvert
         found.append((name, type_, entry[1]))
     if sum(type_.weight for _, type_, _ in found) > 64 + 2 * size:
-        raise NotPlainError  # fields of fields that overlap: one element would fill the memory
+        raise CannotConvert  # fields of fields that overlap: one element would fill the memory
     return tuple(found)
 
 
 def _dtype_of(raw: Any, reader: Reader) -> DType:
     value = reader.value(raw)
     if not isinstance(value, DType):
-        raise NotPlainError
+        raise CannotConvert
     return value
 
 
@@ -272,12 +275,12 @@ def _unit(state: tuple[Any, ...], reader: Reader) -> str:
         return ""
     raw = metadata[1]
     if type(raw) is not tuple or len(raw) < 2 or type(raw[1]) is not int or not 0 < raw[1] < 1 << 31:
-        raise NotPlainError
+        raise CannotConvert
     name = str(bytes(raw_bytes(raw[0], reader.budget)), "ascii", "replace")
     if name == "generic":
         return ""
     if name not in _UNITS and name not in ("Y", "M"):
-        raise NotPlainError
+        raise CannotConvert
     return name if raw[1] == 1 else f"{raw[1]}{name}"
 
 
@@ -285,16 +288,58 @@ def shape_of(raw: Any) -> tuple[int, ...]:
     """Return the shape that a raw value means."""
     shape = (raw,) if type(raw) is int else raw
     if type(shape) is not tuple or len(shape) > 64:
-        raise NotPlainError
+        raise CannotConvert
     if any(type(n) is not int or not 0 <= n < 1 << 62 for n in shape):
-        raise NotPlainError
+        raise CannotConvert
     return shape
 
 
 # Arrays.
 
 
-class Array(Shown):
+class _ArrayShape(ValuesShape):
+    kind = "array"
+
+    def class_path(self, value: Array) -> str:
+        return value.cls
+
+    def line(self, value: Array) -> str:
+        return f"array {TIMES.join(map(str, value.shape)) or 'of one'} {clean(str(value.dtype))}"
+
+    def label(self, value: Array) -> tuple[str, str]:
+        if not value.shape:
+            return clean(str(value.dtype)), "array without dimensions"
+        return f"{self.type_text(value)} {self.shape_text(value)}", clean(value.cls)
+
+    def facts(self, value: Array) -> list[str]:
+        return [self.shape_text(value), clean(str(value.dtype)), _bytes(value.nbytes)]
+
+    def grid(self, value: Array) -> Grid | None:
+        above = value.ndim - 2
+        caption = f"[{'0, ' * above}:, :]" if above > 0 else ""
+        for _ in range(above):
+            value = value[0]
+        fields = value.dtype.fields
+        if fields and value.ndim == 1:
+            heads = [(name, str(dtype)) for name, dtype, _ in fields]
+            return Grid(len(value), len(heads), heads.__getitem__, str, lambda row, at: value[row][at])
+        if value.ndim < 2:
+            return None
+        rows, columns = value.shape
+        return Grid(rows, columns, lambda at: (str(at), ""), str, lambda row, at: value[row, at], caption)
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
+@shaped(_ArrayShape())
+class Array(Values):
     """A NumPy array: its values are decoded when they are asked for.
 
     Attributes
@@ -320,7 +365,8 @@ class Array(Shown):
     """
 
     __slots__ = ("_load", "_values", "cls", "dtype", "shape", "source")
-    __hash__ = None  # type: ignore[assignment]
+    dtype: DType
+    __hash__ = None
 
     def __init__(
         self,
@@ -336,11 +382,6 @@ class Array(Shown):
         self.source = source
         self._load = load
         self._values: np.ndarray[Any, Any] | None = None
-
-    @property
-    def size(self) -> int:
-        """How many elements there are."""
-        return prod(self.shape)
 
     @property
     def ndim(self) -> int:
@@ -367,8 +408,14 @@ class Array(Shown):
             raise TypeError("This array has no dimensions, thus no length.")
         return self.shape[0]
 
-    def __bool__(self) -> bool:
-        return True
+    @property
+    def cost(self) -> int:
+        """About how many steps it takes to compare all elements."""
+        return self.size * self.dtype.weight + self.nbytes // 512
+
+    def alike(self, other: Any) -> bool:
+        """Whether shape and meaning of the elements are the same."""
+        return self.shape == other.shape and self.dtype.means(other.dtype)
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, tuple):
@@ -420,10 +467,6 @@ class Array(Shown):
         except (SystemError, ValueError) as error:
             raise NotShownError(f"NumPy cannot decode an element of this array: {error}.") from error
 
-    def head(self, count: int) -> list[Any]:
-        """Return the first elements, in the order in which nested lists would hold them."""
-        return list(islice(self.flat(), count))
-
     def tolist(self) -> Any:
         """Return all elements, as nested lists."""
         if self.ndim < 2:
@@ -458,9 +501,9 @@ def _array(
         return _objects(dtype, shape, data, reader, cls)
     view = buffer_of(data, reader)
     if dtype.objects or dtype.base is not None or prod(shape) * dtype.size != len(view):
-        raise NotPlainError
+        raise CannotConvert
     if not dtype.size and prod(shape) > 1000:
-        raise NotPlainError
+        raise CannotConvert
 
     def load() -> np.ndarray[Any, Any]:
         made = library("numpy").ndarray(shape, dtype.numpy(), view, order=order)
@@ -473,7 +516,7 @@ def _array(
 def _objects(dtype: DType, shape: tuple[int, ...], data: Any, reader: Reader, cls: str) -> Array:
     items = list_of(data, reader.budget)
     if len(items) != prod(shape):
-        raise NotPlainError
+        raise CannotConvert
     values: list[Any] = []
     reader.later(lambda: values.extend(reader.values(items)))
 
@@ -487,64 +530,54 @@ def _objects(dtype: DType, shape: tuple[int, ...], data: Any, reader: Reader, cl
     return Array(dtype, shape, load, (dtype, values), cls)
 
 
-def _frombuffer(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
+@builds("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer", makes="numpy.ndarray")
+def _frombuffer(args: tuple[Any, ...], _node: Node, reader: Reader) -> Array:
     # numpy._core.numeric._frombuffer(buffer, dtype, shape, order[, axis order])
-    if len(node) != 3 or not 4 <= len(args) <= 5 or args[3] not in ("C", "F", "K"):
-        raise NotPlainError
+    if not 4 <= len(args) <= 5 or args[3] not in ("C", "F", "K"):
+        raise CannotConvert
     dtype, shape = _dtype_of(args[1], reader), shape_of(args[2])
     if args[3] != "K":
         return _array(dtype, shape, args[0], reader, order=args[3])
     axes = args[4] if len(args) == 5 else None
     if type(axes) is not tuple or len(axes) != len(shape) or set(axes) != set(range(len(shape))):
-        raise NotPlainError
+        raise CannotConvert
     return _array(dtype, shape, args[0], reader, axes=axes)
 
 
+@builds(
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    makes=lambda args: callee(args[0]) if args else "",
+    mentions=["numpy.ndarray"],
+    changes=True,
+)
 def _reconstruct(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
     # numpy._core.multiarray._reconstruct(class, (0,), b"b"), then the state
     state = state_of(node)
     if not args or type(state) is not tuple or len(state) not in (4, 5):
-        raise NotPlainError
+        raise CannotConvert
     shape, dtype, fortran, data = state[-4:]
     order, name = "F" if fortran else "C", callee(args[0])
     return _array(_dtype_of(dtype, reader), shape_of(shape), data, reader, order=order, cls=name)
 
 
-def _scalar(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    if len(node) != 3 or len(args) != 2:
-        raise NotPlainError
-    dtype = _dtype_of(args[0], reader)
+@builds("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", makes="numpy.generic")
+def _scalar(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
+    raw, data = args
+    dtype = _dtype_of(raw, reader)
     if dtype.kind == "O":
-        return reader.value(args[1])
-    array = _array(dtype, (), args[1], reader)
-    reader.budget.touch(args[1], array.nbytes)
+        return reader.value(data)
+    array = _array(dtype, (), data, reader)
+    reader.budget.touch(data, array.nbytes)
     try:
         return array[()]
     except NotShownError:
-        raise NotPlainError from None
+        raise CannotConvert from None
 
 
 def array_of(raw: Any, reader: Reader) -> Array:
     """Return the array that a node means."""
     value = reader.value(raw)
     if not isinstance(value, Array):
-        raise NotPlainError
+        raise CannotConvert
     return value
-
-
-Builder = Callable[[tuple[Any, ...], Node, "Reader"], Any]
-
-#: What makes a type, an array or an element of one, by exact dotted name.
-VALUES: Final[dict[str, Builder]] = {
-    "numpy.dtype": _dtype,
-    "numpy._core._internal._convert_to_stringdtype_kwargs": _strings,
-    **{
-        f"numpy.{core}.{module}.{name}": builder
-        for core in ("core", "_core")
-        for module, name, builder in (
-            ("multiarray", "_reconstruct", _reconstruct),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _frombuffer),
-        )
-    },
-}

@@ -7,31 +7,32 @@ is not known is shown as the placeholder that it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import Reader, builds, list_of, mapping_of, state_of
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, Node
-from gc3store.inspection.types.arrow import VALUES as ARROW
 from gc3store.inspection.types.columns import Column, Frame, Index
 from gc3store.inspection.types.numpy import Array, array_of
-from gc3store.inspection.types.pandas_arrays import VALUES as EXTENSIONS
 from gc3store.inspection.types.pandas_arrays import between, column_of
-from gc3store.inspection.types.standard import NotPlainError, list_of, mapping_of, state_of
-
-if TYPE_CHECKING:
-    from gc3store.inspection.building import Reader
-
-__all__ = ["VALUES"]
-
 
 # Labels.
 
 
-def _new_index(args: tuple[Any, ...], node: Node, reader: Reader) -> Index:
+@builds(
+    "pandas.core.indexes.base._new_Index",
+    *(
+        f"pandas.core.indexes.{kind}s._new_{name}Index"
+        for kind, name in (("datetime", "Datetime"), ("timedelta", "Timedelta"))
+    ),
+    *(f"pandas.core.indexes.{name.lower()}._new_{name}Index" for name in ("Interval", "Period")),
+    holds=True,
+)
+def _new_index(args: tuple[Any, ...], _node: Node, reader: Reader) -> Index:
     # pandas.core.indexes.base._new_Index(class, {...})
-    if len(args) != 2 or len(node) != 3:
-        raise NotPlainError
+    if len(args) != 2:
+        raise CannotConvert
     kind, fields = callee(args[0]).rpartition(".")[2], mapping_of(args[1], reader.budget)
     if kind == "MultiIndex":
         return _multi(fields, reader)
@@ -39,7 +40,7 @@ def _new_index(args: tuple[Any, ...], node: Node, reader: Reader) -> Index:
     if kind == "RangeIndex":
         start, stop, step = (fields.get(name) for name in ("start", "stop", "step"))
         if any(type(n) is not int for n in (start, stop, step)) or not step:
-            raise NotPlainError
+            raise CannotConvert
         values = range(start, stop, step)  # type: ignore[arg-type]
         return Index(Column(_length(values), values.__getitem__, "int64", (values,)), names)
     if kind == "IntervalIndex" and "left" in fields:
@@ -51,7 +52,7 @@ def _new_index(args: tuple[Any, ...], node: Node, reader: Reader) -> Index:
 def _index(raw: Any, reader: Reader) -> Index:
     value = reader.value(raw)
     if not isinstance(value, Index):
-        raise NotPlainError
+        raise CannotConvert
     return value
 
 
@@ -59,7 +60,7 @@ def _length(values: range) -> int:
     try:
         return len(values)
     except OverflowError:
-        raise NotPlainError from None
+        raise CannotConvert from None
 
 
 def _multi(fields: dict[str, Any], reader: Reader) -> Index:
@@ -77,7 +78,7 @@ def _multi(fields: dict[str, Any], reader: Reader) -> Index:
             level.dtype == "MultiIndex" for level in levels
         )  # labels of labels, each as large as all below
     ):
-        raise NotPlainError
+        raise CannotConvert
 
     labels = [level.at(code.__getitem__) for level, code in zip(levels, codes, strict=True)]
 
@@ -100,7 +101,7 @@ class _Manager:
             "BlockManager",
             "SingleBlockManager",
         ):
-            raise NotPlainError
+            raise CannotConvert
         budget = reader.budget
         if raw[2] == CALL and type(raw[1]) is tuple and len(raw[1]) == 2 and len(raw) == 3:
             axes, found = list_of(raw[1][1], budget), []
@@ -108,14 +109,14 @@ class _Manager:
                 if type(block) is not list or not callee(block[0]).endswith(
                     ("._unpickle_block", ".new_block")
                 ):
-                    raise NotPlainError
+                    raise CannotConvert
                 if type(block[1]) is not tuple or len(block[1]) < 2:
-                    raise NotPlainError
+                    raise CannotConvert
                 found.append(block[1][:2])
         else:
             state = state_of(raw)
             if type(state) is not tuple or len(state) != 4:
-                raise NotPlainError
+                raise CannotConvert
             table = mapping_of(mapping_of(state[3], budget).get("0.14.1"), budget)
             axes, found = list_of(table.get("axes"), budget), []
             for entry in list_of(table.get("blocks"), budget):
@@ -132,7 +133,7 @@ class _Manager:
         elif isinstance(places, Array) and places.ndim == 1 and places.dtype.code == "<i8":
             count = len(places)
         else:
-            raise NotPlainError
+            raise CannotConvert
         # Each place is a column, of which something is in the block: once, and if there are any rows.
         block = reader.value(values)
         if isinstance(block, Array) and block.size >= count and block.ndim:
@@ -145,7 +146,7 @@ class _Manager:
 
 def _number(raw: Any) -> int:
     if raw is not None and type(raw) is not int:
-        raise NotPlainError
+        raise CannotConvert
     return raw or 0
 
 
@@ -158,47 +159,33 @@ def _frame_of(raw: Any, reader: Reader) -> Frame:
     manager = reader.once(_Manager, raw)
     axes, places = manager.axes, [place for _, found in manager.blocks for place in found]
     if len(axes) != 2 or len(places) != len(axes[0]):
-        raise NotPlainError
+        raise CannotConvert
     columns: list[Column | None] = [None] * len(places)
     for values, found in manager.blocks:
         for row, place in enumerate(found):
             if not 0 <= place < len(columns) or columns[place] is not None:
-                raise NotPlainError
+                raise CannotConvert
             column = column_of(values, reader, row)
             if len(column) != len(axes[1]):
-                raise NotPlainError
+                raise CannotConvert
             columns[place] = column
     return Frame(axes[0], axes[1], columns)  # type: ignore[arg-type]
 
 
+@builds("pandas.DataFrame", "pandas.core.frame.DataFrame", holds=True, changes=True)
 def _frame(_args: tuple[Any, ...], node: Node, reader: Reader) -> Frame:
     manager, _ = _manager(node, reader)
     made = reader.once(_frame_of, manager)
     return Frame(made.columns, made.index, made.values)
 
 
+@builds("pandas.Series", "pandas.core.series.Series", holds=True, changes=True)
 def _series(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     raw, fields = _manager(node, reader)
     manager = reader.once(_Manager, raw)
     if len(manager.axes) != 1 or len(manager.blocks) != 1:
-        raise NotPlainError
+        raise CannotConvert
     column, index = column_of(manager.blocks[0][0], reader), manager.axes[0]
     if len(column) != len(index):
-        raise NotPlainError
+        raise CannotConvert
     return column.labelled(reader.value(fields.get("_name")), index)
-
-
-#: What makes a pandas object, by exact dotted name.
-VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
-    **EXTENSIONS,
-    **ARROW,
-    "pandas.DataFrame": _frame,
-    "pandas.Series": _series,
-    "pandas.core.frame.DataFrame": _frame,
-    "pandas.core.series.Series": _series,
-    "pandas.core.indexes.base._new_Index": _new_index,
-    "pandas.core.indexes.datetimes._new_DatetimeIndex": _new_index,
-    "pandas.core.indexes.interval._new_IntervalIndex": _new_index,
-    "pandas.core.indexes.period._new_PeriodIndex": _new_index,
-    "pandas.core.indexes.timedeltas._new_TimedeltaIndex": _new_index,
-}

@@ -9,26 +9,29 @@ from collections.abc import Callable
 from datetime import timedelta, tzinfo
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import Reader, builds, mapping_of, state_of
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, NEW, Node
 from gc3store.inspection.types.arrow import arrow_of
 from gc3store.inspection.types.columns import Column
 from gc3store.inspection.types.numpy import Array, array_of, aware, moment
-from gc3store.inspection.types.standard import NotPlainError, mapping_of, state_of
 
-if TYPE_CHECKING:
-    from gc3store.inspection.building import Reader
+__all__ = ["between", "column_of"]
 
-__all__ = ["VALUES", "column_of"]
+
+def _called(name: str, home: str) -> tuple[str, str]:
+    """Return what an array of pandas is called by, in its older and newer versions."""
+    return f"pandas.arrays.{name}", f"pandas.core.arrays.{home}.{name}"
 
 
 def column_of(raw: Any, reader: Reader, row: int | None = None) -> Column:
     """Return the column in an array; of a two-dimensional one, its row."""
     if type(raw) is not list:
-        raise NotPlainError
+        raise CannotConvert
     name = callee(raw[0])
     if name.endswith("__pyx_unpickle_NDArrayBacked"):
         return _backed(raw, reader, row)
@@ -37,18 +40,18 @@ def column_of(raw: Any, reader: Reader, row: int | None = None) -> Column:
         return _of_array(value, row, str(value.dtype))
     if isinstance(value, Column):
         return value
-    raise NotPlainError
+    raise CannotConvert
 
 
 def _of_array(array: Array, row: int | None, dtype: str, get: Callable[[Any], Any] | None = None) -> Column:
     if array.ndim == 2 and row is not None:
         if not 0 <= row < array.shape[0]:
-            raise NotPlainError
+            raise CannotConvert
         line = array[row]
     elif array.ndim == 1:
         line, row = array, None
     else:
-        raise NotPlainError
+        raise CannotConvert
     item = line.__getitem__
     return Column(len(line), item if get is None else lambda i: get(item(i)), dtype, (array, row))
 
@@ -64,12 +67,12 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
     # pandas._libs.arrays.__pyx_unpickle_NDArrayBacked(class, checksum, None), then the state
     args, state = raw[1], state_of(raw)
     if type(args) is not tuple or not args or type(state) is not tuple or len(state) < 2:
-        raise NotPlainError
+        raise CannotConvert
     kind = callee(args[0]).rpartition(".")[2]
     first, second = reader.value(state[0]), reader.value(state[1])
     (array, dtype) = (first, state[1]) if isinstance(first, Array) else (second, state[0])
     if not isinstance(array, Array):
-        raise NotPlainError
+        raise CannotConvert
     if kind == "Categorical" and array.dtype.kind == "i":
         categories = reader.once(_categories, dtype)
         codes = _of_array(array, row, "category")
@@ -92,7 +95,7 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
 def _categories(dtype: Any, reader: Reader) -> Column:
     categories = reader.value(_fields(dtype, reader).get("categories"))
     if not isinstance(categories, Column):
-        raise NotPlainError
+        raise CannotConvert
     return categories
 
 
@@ -110,10 +113,10 @@ def _frequency(dtype: Any, _reader: Reader) -> str:
         if type(found) is str and found.startswith("period["):
             match = re.fullmatch(r"period\[(\d{0,9})([A-Za-z]{1,3})(-[A-Z]{3})?\]", found, re.ASCII)
             if match is None:
-                raise NotPlainError
+                raise CannotConvert
             return match[1] + _OLDER_NAMES.get(match[2], match[2]) + (match[3] or "")
         return _offset(found)
-    raise NotPlainError
+    raise CannotConvert
 
 
 #: What pandas calls frequencies, by their offsets; and what it called them before.
@@ -130,10 +133,10 @@ _NAT: Final = -(1 << 63)
 def _offset(raw: Any) -> str:
     # pandas._libs.tslibs.offsets.QuarterEnd(1, False, 3)
     if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or not raw[1]:
-        raise NotPlainError
+        raise CannotConvert
     base = _OFFSETS.get(callee(raw[0]).rpartition(".")[2])
     if base is None or type(raw[1][0]) is not int or not 0 < raw[1][0] < 1 << 31:
-        raise NotPlainError
+        raise CannotConvert
     anchor = ""
     if base in "YQW" and len(raw[1]) > 2:
         anchor = "-" + (_WEEK[raw[1][2]] if base == "W" else _MONTHS[raw[1][2] - 1])
@@ -161,15 +164,29 @@ def text_name(dtype: Any) -> str:
 # Arrays of their own.
 
 
+@builds(
+    *_called("IntegerArray", "integer"),
+    *_called("FloatingArray", "floating"),
+    *_called("BooleanArray", "boolean"),
+    holds=True,
+    changes=True,
+)
 def _masked(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     fields = _fields(node, reader)
     data, mask = array_of(fields.get("_data"), reader), array_of(fields.get("_mask"), reader)
     if data.ndim != 1 or data.shape != mask.shape:
-        raise NotPlainError
+        raise CannotConvert
     dtype = "boolean" if data.dtype.kind == "b" else str(data.dtype).capitalize().replace("Uint", "UInt")
     return Column(len(data), lambda i: None if mask[i] else data[i], dtype, (data, mask))
 
 
+@builds(
+    *_called("ArrowStringArray", "string_arrow"),
+    *_called("ArrowStringArrayNumpySemantics", "string_arrow"),
+    *_called("ArrowExtensionArray", "arrow.array"),
+    holds=True,
+    changes=True,
+)
 def _of_arrow(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     fields = _fields(node, reader)
     column = arrow_of(fields.get("_pa_array", fields.get("_data")), reader)
@@ -178,13 +195,19 @@ def _of_arrow(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     return column
 
 
+@builds(
+    *_called("IntervalArray", "interval"),
+    "pandas._libs.interval.__pyx_unpickle_IntervalMixin",
+    holds=True,
+    changes=True,
+)
 def _intervals(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     if node[2] == NEW:  # pandas 1
         fields = _fields(node, reader)
     else:  # pandas._libs.interval.__pyx_unpickle_IntervalMixin(class, checksum, None), then ({...},)
         state = state_of(node)
         if type(state) is not tuple or not state:
-            raise NotPlainError
+            raise CannotConvert
         fields = mapping_of(state[0], reader.budget)
     dtype = fields.get("_dtype")
     closed = _fields(dtype, reader).get("closed") if type(dtype) is list else fields.get("_closed")
@@ -192,10 +215,11 @@ def _intervals(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 
 
 def between(left: Column, right: Column, closed: Any) -> Column:
+    """Return intervals between the values of two columns."""
     start, end = _BRACKETS.get(closed if type(closed) is str else "", ("", ""))
     nested = left.dtype.startswith("interval")  # each value would be twice as long as those in it
     if not start or len(left) != len(right) or left.dtype != right.dtype or nested:
-        raise NotPlainError
+        raise CannotConvert
 
     def get(i: int) -> Any:
         a, b = left[i], right[i]
@@ -207,6 +231,7 @@ def between(left: Column, right: Column, closed: Any) -> Column:
 _BRACKETS: Final = {"left": ("[", ")"), "right": ("(", "]"), "both": ("[", "]"), "neither": ("(", ")")}
 
 
+@builds(*_called("SparseArray", "sparse.array"), holds=True, changes=True)
 def _sparse(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     fields = _fields(node, reader)
     length, place, places = reader.once(_places, fields.get("_sparse_index"))
@@ -225,13 +250,13 @@ def _sparse(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 def _places(raw: Any, reader: Reader) -> tuple[int, Callable[[int], int], tuple[Any, ...]]:
     # IntIndex(length, places) or BlockIndex(length, starts, lengths)
     if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or len(raw) != 3:
-        raise NotPlainError
+        raise CannotConvert
     args = raw[1]
     if not 2 <= len(args) <= 3 or type(args[0]) is not int or not 0 <= args[0] < 1 << 62:
-        raise NotPlainError
+        raise CannotConvert
     blocks = [array_of(arg, reader) for arg in args[1:]]
     if any(array.ndim != 1 or array.dtype.kind != "i" or array.shape != blocks[0].shape for array in blocks):
-        raise NotPlainError
+        raise CannotConvert
     for arg, array in zip(args[1:], blocks, strict=True):
         reader.budget.touch(arg, 256 * len(array))
 
@@ -249,6 +274,7 @@ def _places(raw: Any, reader: Reader) -> tuple[int, Callable[[int], int], tuple[
     return args[0], place, tuple(blocks)
 
 
+@builds("pandas._libs.arrays.__pyx_unpickle_NDArrayBacked", holds=True, changes=True)
 def _array(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     return _backed(node, reader, None)
 
@@ -256,11 +282,12 @@ def _array(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 # Scalars.
 
 
-def _timestamp(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+@builds("pandas._libs.tslibs.timestamps._unpickle_timestamp", holds=True)
+def _timestamp(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
     # _unpickle_timestamp(value, freq, zone, resolution)
     value = _decoded("M", args[:1], args[3] if len(args) > 3 else None)
-    if len(node) != 3 or not 3 <= len(args) <= 4:
-        raise NotPlainError
+    if not 3 <= len(args) <= 4:
+        raise CannotConvert
     return value if args[2] is None else _in_zone(aware(value), reader.value(args[2]))
 
 
@@ -272,9 +299,10 @@ def _in_zone(moment: Any, zone: Any) -> Any:
     )
 
 
-def _timedelta(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
-    if len(node) != 3 or len(args) > 2:
-        raise NotPlainError
+@builds("pandas._libs.tslibs.timedeltas._timedelta_unpickle", holds=True)
+def _timedelta(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
+    if len(args) > 2:
+        raise CannotConvert
     return _decoded("m", args[:1], args[1] if len(args) > 1 else None)
 
 
@@ -283,45 +311,21 @@ def _decoded(kind: str, args: tuple[Any, ...], resolution: Any) -> Any:
         resolution if type(resolution) is int else None
     )
     if unit is None or len(args) != 1 or type(args[0]) is not int or not -(1 << 63) <= args[0] < 1 << 63:
-        raise NotPlainError
+        raise CannotConvert
     return moment(kind, unit, args[0])
 
 
-def _one_period(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
+@builds("pandas.Period", "pandas._libs.tslibs.period.Period", holds=True)
+def _one_period(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
     # pandas.Period(None, offset, ordinal)
-    if len(node) != 3 or len(args) != 3 or args[0] is not None or type(args[2]) is not int:
-        raise NotPlainError
+    if len(args) != 3 or args[0] is not None or type(args[2]) is not int:
+        raise CannotConvert
     try:
         return _period(args[2], _offset(args[1]))
     except NotShownError:
-        raise NotPlainError from None
+        raise CannotConvert from None
 
 
+@builds("pandas._libs.tslibs.nattype._nat_unpickle", holds=True, changes=True)
 def _nothing(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> None:
     return None
-
-
-#: What makes an array or a scalar, by exact dotted name.
-VALUES: Final[dict[str, Callable[[tuple[Any, ...], Node, Any], Any]]] = {
-    "pandas._libs.arrays.__pyx_unpickle_NDArrayBacked": _array,
-    "pandas._libs.interval.__pyx_unpickle_IntervalMixin": _intervals,
-    "pandas._libs.tslibs.nattype._nat_unpickle": _nothing,
-    "pandas._libs.tslibs.timedeltas._timedelta_unpickle": _timedelta,
-    "pandas._libs.tslibs.timestamps._unpickle_timestamp": _timestamp,
-    "pandas.Period": _one_period,
-    "pandas._libs.tslibs.period.Period": _one_period,
-    **{
-        f"pandas.{module}.{name}": build
-        for name, home, build in (
-            ("IntegerArray", "integer", _masked),
-            ("FloatingArray", "floating", _masked),
-            ("BooleanArray", "boolean", _masked),
-            ("IntervalArray", "interval", _intervals),
-            ("ArrowStringArray", "string_arrow", _of_arrow),
-            ("ArrowStringArrayNumpySemantics", "string_arrow", _of_arrow),
-            ("ArrowExtensionArray", "arrow.array", _of_arrow),
-            ("SparseArray", "sparse.array", _sparse),
-        )
-        for module in ("arrays", f"core.arrays.{home}")
-    },
-}

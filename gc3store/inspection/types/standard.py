@@ -1,299 +1,242 @@
-"""Standard types as themselves, built here from exact names and checked arguments.
-
-A pickle writes a date as "call ``datetime.date`` with these four bytes". Nothing here
-calls what a pickle names: `VALUES` maps exact names to functions of this module, each
-of which takes arguments that it expects, in the types and ranges that it expects, and
-makes the value with a constructor that is harmless for them. (``Fraction("1e999999999")``
-is not, nor is ``bytes(10**10)``.) Anything else raises `NotPlainError`, and is shown as the
-call that it is.
-"""
+"""Standard types as themselves: numbers, strings, byte strings, dates, paths and the like."""
 
 from __future__ import annotations
 
 import os
 import re
-import struct
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import TZPATH, ZoneInfo
 
-from gc3store.inspection.budget import Budget, NotPlainError
-from gc3store.inspection.machine.names import callee
-from gc3store.inspection.machine.nodes import (
-    BYTEARRAY,
-    BYTES,
-    CALL,
-    DICT,
-    LIST,
-    PAIRS,
-    STATE,
-    TEXT,
-    Node,
+from gc3store.inspection.budget import CannotConvert
+from gc3store.inspection.building import (
+    MAX_BITS,
+    MAX_COPY,
+    Reader,
+    builds,
+    latin1,
+    mapping_of,
+    raw_bytes,
+    state_of,
+    take,
+    text_of,
 )
+from gc3store.inspection.machine.nodes import Node
+from gc3store.inspection.shape import Json, ScalarShape, shaped
 from gc3store.inspection.values import Zone
+from gc3store.support.text import MAX_LINE, clean, shorten
 
-if TYPE_CHECKING:
-    from gc3store.inspection.building import Reader
-
-__all__ = ["VALUES", "NotPlainError", "raw_bytes", "state_of"]
-
-Builder = Callable[[tuple[Any, ...], Node, "Reader"], Any]
-
-#: The longest byte string or text that is copied in order to show it as itself.
-MAX_COPY: Final = 1 << 24
-#: The largest number in a plain value: its arithmetic, hash and digits cost more than its bytes.
-MAX_BITS: Final = 1 << 14
+#: Characters and bytes of a value in a line; beyond, it is unfolded, or its size is told.
+_LONG: Final = 60
 
 
-def state_of(node: Node) -> Any:
-    """Return the one state that was set on a node; `None` if none was."""
-    if len(node) == 3:
+# How they are written.
+
+
+def _simple(name: str, write: Any, read: Any) -> Json:
+    return Json(name, lambda value, _: write(value), lambda data, _: read(data))
+
+
+class _String(ScalarShape):
+    def line(self, value: str) -> str:
+        if len(value) <= MAX_LINE:
+            return repr(value)
+        return f"{value[: MAX_LINE - 1]!r}… {len(value):,} characters"
+
+    def cell(self, value: str) -> str:
+        return clean(value, _LONG)
+
+    def prose(self, value: str) -> str | None:
+        return value if len(value) > _LONG or "\n" in value else None
+
+    def size(self, value: str) -> int:
+        return len(value) if len(value) > _LONG else 0
+
+
+class _Bytes(ScalarShape):
+    def line(self, value: bytes | bytearray | memoryview) -> str:
+        data = bytes(value[:MAX_LINE])
+        shown = repr(data) if isinstance(value, bytes) else f"{type(value).__name__}({data!r})"
+        return shown if len(value) <= MAX_LINE else f"{shown}… {len(value):,} bytes"
+
+    def size(self, value: bytes | bytearray | memoryview) -> int:
+        return len(value) if len(value) > _LONG else 0
+
+
+class _Nothing(ScalarShape):
+    def label(self, value: None) -> tuple[str, str]:
+        return "", ""
+
+
+def _integer(value: int) -> str:
+    # Decimal digits of a huge number take quadratic time, and Python refuses them.
+    return str(int(value)) if value.bit_length() < 1000 else f"an integer of {value.bit_length():,} bits"
+
+
+def _digits(value: Decimal) -> str:
+    return str(value) if value.adjusted() < 10_000 or not value.is_finite() else "a huge number"
+
+
+def _moment_json(value: datetime) -> str | None:
+    # A zone with rules would come back as the offset that it had then.
+    if value.fold or (value.tzinfo is not None and type(value.tzinfo) is not timezone):
         return None
-    if len(node) != 4 or type(node[3]) is not list or node[3][2] != STATE:
-        raise NotPlainError
-    return node[3][0]
+    return value.isoformat()
 
 
-def mapping_of(raw: Any, budget: Budget) -> dict[str, Any]:
-    """Return a dictionary with text keys, its values still raw."""
-    if type(raw) is not list or raw[2] != DICT:
-        raise NotPlainError
-    budget.touch(
-        raw, 128 * (len(raw[0] or ()) + sum(len(c[0]) for c in raw[3:] if type(c) is list and c[2] == PAIRS))
-    )
-    found: dict[str, Any] = {}
-    chunks = [raw[0]] if raw[0] is not None else []
-    for chunk in raw[3:]:
-        if type(chunk) is not list or chunk[2] != PAIRS:
-            raise NotPlainError
-        chunks.append(chunk[0])
-    for flat in chunks:
-        for key, value in zip(flat[::2], flat[1::2], strict=True):
-            if type(key) is not str:
-                raise NotPlainError
-            found[key] = value
-    return found
+def _str(value: Any) -> str:
+    return clean(str(value))
 
 
-def list_of(raw: Any, budget: Budget) -> list[Any] | tuple[Any, ...]:
-    """Return the items of a list or tuple, still raw."""
-    if type(raw) is tuple:
-        budget.touch(raw, 256 * len(raw))
-        return raw
-    if type(raw) is list and raw[2] == LIST:
-        budget.touch(raw, 256 * (len(raw) + len(raw[0] or ())))
-        return items_of(raw)
-    raise NotPlainError
+def _repr_of_digits(value: Decimal) -> str:
+    digits = _digits(value)
+    return f"Decimal({shorten(repr(digits), MAX_LINE) if len(digits) > MAX_LINE else repr(digits)})"
 
 
-def items_of(node: Node) -> list[Any]:
-    """Return the items of a list, still raw, if nothing else was done to it."""
-    items = [*(node[0] or ()), *node[3:]]
-    if any(type(item) is list and item[2] >= STATE for item in items):
-        raise NotPlainError
-    return items
+_BYTES_JSON: Final = _simple("bytes", lambda v: v.hex() if len(v) < 1 << 16 else None, bytes.fromhex)
+_COMPLEX_JSON: Final = Json(
+    "complex",
+    lambda value, write: [write(value.real), write(value.imag)],
+    lambda data, read: complex(*map(read, data)),
+)
+_SPAN_JSON: Final = _simple(
+    "timedelta", lambda v: [v.days, v.seconds, v.microseconds], lambda data: timedelta(*data)
+)
+
+shaped(_Nothing(plain=repr), type(None))
+shaped(_String(), str)
+shaped(_Bytes(json=_BYTES_JSON), bytes)
+shaped(_Bytes(), bytearray, memoryview)
+shaped(ScalarShape(), bool)
+shaped(ScalarShape(_integer, number=True), int)
+shaped(ScalarShape(cell=lambda value: f"{value:.6g}", number=True), float)
+shaped(ScalarShape(json=_COMPLEX_JSON, number=True), complex)
+shaped(ScalarShape(_repr_of_digits, _digits, json=_simple("Decimal", str, Decimal), number=True), Decimal)
+shaped(ScalarShape(plain=_str, json=_simple("datetime", _moment_json, datetime.fromisoformat)), datetime)
+shaped(ScalarShape(plain=_str, json=_simple("date", date.isoformat, date.fromisoformat)), date)
+shaped(ScalarShape(plain=_str, json=_SPAN_JSON), timedelta)
+shaped(ScalarShape(plain=_str, json=_simple("UUID", lambda value: value.hex, UUID)), UUID)
+shaped(ScalarShape(plain=_str), time, PurePath)
 
 
-def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
-    """Return a byte string in any of the forms that pickles give it."""
-    if type(raw) is bytes:
-        return raw
-    if type(raw) is str:  # written by Python 2
-        return _latin1(raw, budget)
-    if type(raw) is list:
-        if raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
-            view: memoryview = raw[0]
-            return view
-        if raw[2] == CALL and len(raw) == 3:
-            name, args = callee(raw[0]), raw[1]
-            if name == "_codecs.encode" and type(args) is tuple and len(args) == 2 and args[1] == "latin1":
-                return _latin1(text_of(args[0], budget), budget)
-            if name in ("builtins.bytes", "builtins.bytearray") and args == ():
-                return b""
-            if name == "builtins.bytearray" and type(args) is tuple and len(args) == 1:
-                if type(args[0]) is list and callee(args[0][0]) == name:
-                    raise NotPlainError  # nobody writes one within another
-                return raw_bytes(args[0], budget)
-            if (
-                name == "builtins.bytearray"
-                and type(args) is tuple
-                and len(args) == 2
-                and args[1] == "latin-1"
-            ):
-                return _latin1(text_of(args[0], budget), budget)
-    raise NotPlainError
+# How they are built.
 
 
-def _latin1(text: str, budget: Budget) -> bytes:
-    if len(text) > MAX_COPY:
-        raise NotPlainError
-    budget.touch(text, len(text))
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        try:
-            return text.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise NotPlainError from None
-
-
-def text_of(raw: Any, budget: Budget) -> str:
-    """Return a text."""
-    if type(raw) is str:
-        return raw
-    if type(raw) is list and raw[2] == TEXT and len(raw) == 3 and len(raw[0]) <= MAX_COPY:
-        budget.touch(raw, len(raw[0]))
-        try:
-            return str(raw[0], "utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            pass
-    raise NotPlainError
-
-
-def _take(
-    args: tuple[Any, ...], *kinds: type | tuple[type, ...], least: int | None = None
-) -> tuple[Any, ...]:
-    # Arguments of exactly these types; bool is not int.
-    if not (len(kinds) if least is None else least) <= len(args) <= len(kinds):
-        raise NotPlainError
-    for value, kind in zip(args, kinds, strict=False):
-        if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
-            raise NotPlainError
-        if type(value) is int and value.bit_length() > MAX_BITS:
-            raise NotPlainError
-    return args
-
-
-def _no_state(node: Node) -> None:
-    if len(node) != 3:
-        raise NotPlainError
-
-
-def _encoded(_args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
+@builds("_codecs.encode")
+def _encoded(_args: tuple[Any, ...], node: Node, reader: Reader) -> bytes:
     # _codecs.encode(text, "latin1"): how bytes were written before protocol 3.
-    _no_state(node)
     return bytes(raw_bytes(node, reader.budget))
 
 
-def _bytes(args: tuple[Any, ...], node: Node, _reader: Reader) -> bytes:
-    _no_state(node)
-    if args:
-        raise NotPlainError
+@builds("builtins.bytes")
+def _bytes(args: tuple[Any, ...], _node: Node, _reader: Reader) -> bytes:
+    take(args)
     return b""
 
 
-def _bytearray(args: tuple[Any, ...], node: Node, reader: Reader) -> bytearray:
-    _no_state(node)
+@builds("builtins.bytearray")
+def _bytearray(args: tuple[Any, ...], _node: Node, reader: Reader) -> bytearray:
     if not args:
         return bytearray()
     if len(args) == 2 and args[1] in ("latin-1", "latin1"):
-        return bytearray(_latin1(text_of(args[0], reader.budget), reader.budget))
+        return bytearray(latin1(text_of(args[0], reader.budget), reader.budget))
     if len(args) != 1 or type(args[0]) is str:
-        raise NotPlainError
+        raise CannotConvert
     data = raw_bytes(args[0], reader.budget)
     if len(data) > MAX_COPY:
-        raise NotPlainError
+        raise CannotConvert
     reader.budget.touch(args[0], len(data))
     return bytearray(data)
 
 
-def _complex(args: tuple[Any, ...], node: Node, _reader: Reader) -> complex:
-    _no_state(node)
-    return complex(*_take(args, float, float))
+@builds("builtins.complex")
+def _complex(args: tuple[Any, ...], _node: Node, _reader: Reader) -> complex:
+    return complex(*take(args, float, float))
 
 
-def _range(args: tuple[Any, ...], node: Node, _reader: Reader) -> range:
-    _no_state(node)
-    start, stop, step = _take(args, int, int, int)
-    if step == 0:
-        raise NotPlainError
-    return range(start, stop, step)
+@builds("builtins.range")
+def _range(args: tuple[Any, ...], _node: Node, _reader: Reader) -> range:
+    return range(*take(args, int, int, int))
 
 
-def _slice(args: tuple[Any, ...], node: Node, _reader: Reader) -> slice:
-    _no_state(node)
+@builds("builtins.slice")
+def _slice(args: tuple[Any, ...], _node: Node, _reader: Reader) -> slice:
     simple = (int, type(None), float, str)
-    return slice(*_take(args, simple, simple, simple))
+    return slice(*take(args, simple, simple, simple))
 
 
-def _number(kind: type) -> Builder:
-    def build(args: tuple[Any, ...], node: Node, _reader: Reader) -> Any:
-        _no_state(node)
-        (value,) = _take(args, kind)
-        return value
-
-    return build
+@builds("builtins.float")
+def _float(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
+    return take(args, float)[0]
 
 
-def _date(args: tuple[Any, ...], node: Node, reader: Reader) -> date:
-    _no_state(node)
+@builds("builtins.int")
+def _int(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
+    return take(args, int)[0]
+
+
+@builds("builtins.str")
+def _text(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
+    return take(args, str)[0]
+
+
+@builds("datetime.date")
+def _date(args: tuple[Any, ...], _node: Node, reader: Reader) -> date:
     if len(args) == 3:
-        return date(*_take(args, int, int, int))
-    if len(args) != 1:
-        raise NotPlainError
-    data = raw_bytes(args[0], reader.budget)
-    if len(data) != 4:
-        raise NotPlainError
-    return date(data[0] * 256 + data[1], data[2], data[3])
+        return date(*take(args, int, int, int))
+    (raw,) = args
+    high, low, month, day = raw_bytes(raw, reader.budget)
+    return date(high * 256 + low, month, day)
 
 
-def _zone(raw: Any, reader: Reader) -> tzinfo | None:
-    if raw is None:
-        return None
-    zone = reader.value(raw)
-    if not isinstance(zone, tzinfo):
-        raise NotPlainError
+def _zone(args: tuple[Any, ...], reader: Reader) -> tzinfo | None:
+    if len(args) > 2:
+        raise CannotConvert
+    zone = reader.value(args[1]) if len(args) == 2 else None
+    if zone is not None and not isinstance(zone, tzinfo):
+        raise CannotConvert
     return zone
 
 
-def _time(args: tuple[Any, ...], node: Node, reader: Reader) -> time:
-    _no_state(node)
-    if not 1 <= len(args) <= 2:
-        raise NotPlainError
-    data = raw_bytes(args[0], reader.budget)
-    if len(data) != 6:
-        raise NotPlainError
-    hour, minute, second, a, b, c = data
-    zone = _zone(args[1] if len(args) == 2 else None, reader)
-    return time(hour & 0x7F, minute, second, a << 16 | b << 8 | c, zone, fold=hour >> 7)
+@builds("datetime.time")
+def _time(args: tuple[Any, ...], _node: Node, reader: Reader) -> time:
+    hour, minute, second, a, b, c = raw_bytes(args[0], reader.budget)
+    return time(hour & 0x7F, minute, second, a << 16 | b << 8 | c, _zone(args, reader), fold=hour >> 7)
 
 
-def _datetime(args: tuple[Any, ...], node: Node, reader: Reader) -> datetime:
-    _no_state(node)
-    if not 1 <= len(args) <= 2:
-        raise NotPlainError
-    data = raw_bytes(args[0], reader.budget)
-    if len(data) != 10:
-        raise NotPlainError
-    high, low, month, day, hour, minute, second, a, b, c = data
-    zone = _zone(args[1] if len(args) == 2 else None, reader)
-    micro = a << 16 | b << 8 | c
+@builds("datetime.datetime")
+def _datetime(args: tuple[Any, ...], _node: Node, reader: Reader) -> datetime:
+    high, low, month, day, hour, minute, second, a, b, c = raw_bytes(args[0], reader.budget)
+    micro, zone = a << 16 | b << 8 | c, _zone(args, reader)
     return datetime(high * 256 + low, month & 0x7F, day, hour, minute, second, micro, zone, fold=month >> 7)
 
 
-def _timedelta(args: tuple[Any, ...], node: Node, _reader: Reader) -> timedelta:
-    _no_state(node)
-    days, seconds, micros = _take(args, int, int, int)
+@builds("datetime.timedelta")
+def _timedelta(args: tuple[Any, ...], _node: Node, _reader: Reader) -> timedelta:
+    days, seconds, micros = take(args, int, int, int)
     if abs(days) > 999_999_999 or not 0 <= seconds < 86400 or not 0 <= micros < 10**6:
-        raise NotPlainError
+        raise CannotConvert
     return timedelta(days, seconds, micros)
 
 
-def _timezone(args: tuple[Any, ...], node: Node, reader: Reader) -> timezone:
-    _no_state(node)
-    if not 1 <= len(args) <= 2:
-        raise NotPlainError
+@builds("datetime.timezone")
+def _timezone(args: tuple[Any, ...], _node: Node, reader: Reader) -> timezone:
     offset = reader.value(args[0])
-    if type(offset) is not timedelta:
-        raise NotPlainError
-    return timezone(offset) if len(args) == 1 else timezone(offset, text_of(args[1], reader.budget))
+    if type(offset) is not timedelta or len(args) > 2:
+        raise CannotConvert
+    return timezone(offset, *(text_of(name, reader.budget) for name in args[1:]))
 
 
+@builds("pytz._p")
+def _named_zone(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Zone:
+    return Zone(take(args[:1], str)[0])
+
+
+@builds("zoneinfo.ZoneInfo._unpickle")
 def _zoneinfo(args: tuple[Any, ...], node: Node, reader: Reader) -> tzinfo:
     # zoneinfo.ZoneInfo._unpickle(key, from the cache)
     key = _named_zone(args, node, reader).key
@@ -308,120 +251,76 @@ def _zoneinfo(args: tuple[Any, ...], node: Node, reader: Reader) -> tzinfo:
     return Zone(key)
 
 
-def _named_zone(args: tuple[Any, ...], node: Node, _reader: Reader) -> Zone:
-    _no_state(node)
-    return Zone(_take(args[:1], str)[0])
-
-
-def _utc(_args: tuple[Any, ...], node: Node, _reader: Reader) -> timezone:
-    _no_state(node)
+@builds("pytz._UTC")
+def _utc(_args: tuple[Any, ...], _node: Node, _reader: Reader) -> timezone:
     return timezone.utc  # noqa: UP017 - what is shown, not an alias of it
 
 
-def _decimal(args: tuple[Any, ...], node: Node, reader: Reader) -> Decimal:
-    _no_state(node)
-    (text,) = _take(args, str)
+_DECIMAL: Final = re.compile(
+    r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,18})?|-?Infinity|-?s?NaN\d*", re.ASCII
+)
+
+
+@builds("decimal.Decimal")
+def _decimal(args: tuple[Any, ...], _node: Node, reader: Reader) -> Decimal:
+    (text,) = take(args, str)
     reader.budget.touch(args[0], 16 * len(text))
-    if len(text) > 10_000 or not re.fullmatch(
-        r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,18})?|-?Infinity|-?s?NaN\d*", text, re.ASCII
-    ):
-        raise NotPlainError
+    if len(text) > 10_000 or not _DECIMAL.fullmatch(text):
+        raise CannotConvert
     return Decimal(text)
 
 
-def _fraction(args: tuple[Any, ...], node: Node, reader: Reader) -> Fraction:
-    _no_state(node)
+@builds("fractions.Fraction")
+def _fraction(args: tuple[Any, ...], _node: Node, reader: Reader) -> Fraction:
     if len(args) == 1:
-        (text,) = _take(args, str)
+        (text,) = take(args, str)
         reader.budget.touch(text, len(text) ** 2)  # decimal digits, and the greatest common divisor
         match = re.fullmatch(r"(-?\d{1,4300})(?:/(\d{1,4300}))?", text, re.ASCII)
         if not match:
-            raise NotPlainError
+            raise CannotConvert
         top, bottom = int(match[1]), int(match[2] or 1)
     else:
-        top, bottom = _take(args, int, int)
+        top, bottom = take(args, int, int)
     bits = max(top.bit_length(), bottom.bit_length())
-    if bottom == 0 or bits > MAX_BITS:
-        raise NotPlainError
+    if bits > MAX_BITS:
+        raise CannotConvert
     for arg in args:
         reader.budget.touch(arg, bits * bits >> 6)
     return Fraction(top, bottom)
 
 
+@builds("uuid.UUID", changes=True)
 def _uuid(args: tuple[Any, ...], node: Node, reader: Reader) -> UUID:
-    fields = mapping_of(state_of(node), reader.budget)
-    value = fields.get("int")
-    if args or type(value) is not int or not 0 <= value < 1 << 128:
-        raise NotPlainError
+    value = mapping_of(state_of(node), reader.budget).get("int")
+    if args or type(value) is not int:
+        raise CannotConvert
     return UUID(int=value)
 
 
-def _path(here: type[PurePath], elsewhere: type[PurePath], system: str) -> Builder:
-    def build(args: tuple[Any, ...], node: Node, reader: Reader) -> PurePath:
-        _no_state(node)
-        reader.budget.touch(args, 512 * len(args))
-        if len(args) > 1000 or not all(type(part) is str for part in args) or sum(map(len, args)) > 10_000:
-            raise NotPlainError
-        for part in args:
-            reader.budget.touch(part, 8 * len(part))
-        return (here if os.name == system else elsewhere)(*args)
-
-    return build
+def _path(kind: type[PurePath], args: tuple[Any, ...], reader: Reader) -> PurePath:
+    reader.budget.touch(args, 512 * len(args))
+    if len(args) > 1000 or not all(type(part) is str for part in args) or sum(map(len, args)) > 10_000:
+        raise CannotConvert
+    for part in args:
+        reader.budget.touch(part, 8 * len(part))
+    return kind(*args)
 
 
-_posix = _path(PosixPath, PurePosixPath, "posix")
-_windows = _path(WindowsPath, PureWindowsPath, "nt")
-_pure_posix = _path(PurePosixPath, PurePosixPath, "posix")
-_pure_windows = _path(PureWindowsPath, PureWindowsPath, "nt")
+@builds("pathlib.PosixPath", "pathlib._local.PosixPath")
+def _posix(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
+    return _path(PosixPath if os.name == "posix" else PurePosixPath, args, reader)
 
 
-def _reconstructed(args: tuple[Any, ...], node: Node, reader: Reader) -> Any:
-    # copyreg._reconstructor(class, base, value): protocols 0 and 1.
-    if len(args) == 3 and callee(args[0]) == "uuid.UUID" and callee(args[1]) == "builtins.object":
-        return _uuid((), node, reader)
-    raise NotPlainError
+@builds("pathlib.WindowsPath", "pathlib._local.WindowsPath")
+def _windows(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
+    return _path(WindowsPath if os.name == "nt" else PureWindowsPath, args, reader)
 
 
-#: What makes a plain value, by exact dotted name.
-VALUES: Final[dict[str, Builder]] = {
-    "_codecs.encode": _encoded,
-    "builtins.bytearray": _bytearray,
-    "builtins.bytes": _bytes,
-    "builtins.complex": _complex,
-    "builtins.float": _number(float),
-    "builtins.int": _number(int),
-    "builtins.range": _range,
-    "builtins.slice": _slice,
-    "builtins.str": _number(str),
-    "copyreg._reconstructor": _reconstructed,
-    "datetime.date": _date,
-    "datetime.datetime": _datetime,
-    "datetime.time": _time,
-    "datetime.timedelta": _timedelta,
-    "datetime.timezone": _timezone,
-    "decimal.Decimal": _decimal,
-    "fractions.Fraction": _fraction,
-    "pathlib.PosixPath": _posix,
-    "pathlib.PurePosixPath": _pure_posix,
-    "pathlib.PureWindowsPath": _pure_windows,
-    "pathlib.WindowsPath": _windows,
-    "pathlib._local.PosixPath": _posix,
-    "pathlib._local.PurePosixPath": _pure_posix,
-    "pathlib._local.PureWindowsPath": _pure_windows,
-    "pathlib._local.WindowsPath": _windows,
-    "pytz._UTC": _utc,
-    "pytz._p": _named_zone,
-    "uuid.UUID": _uuid,
-    "zoneinfo.ZoneInfo._unpickle": _zoneinfo,
-}
+@builds("pathlib.PurePosixPath", "pathlib._local.PurePosixPath")
+def _pure_posix(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
+    return _path(PurePosixPath, args, reader)
 
-#: What building a value from checked arguments may still raise.
-REFUSALS: Final = (
-    NotPlainError,
-    ArithmeticError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+
+@builds("pathlib.PureWindowsPath", "pathlib._local.PureWindowsPath")
+def _pure_windows(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
+    return _path(PureWindowsPath, args, reader)

@@ -1,19 +1,17 @@
-"""Containers of the standard library, as inspection shows them: with text that is capped, and comparison that ends."""
+"""What all inert values have in common, and containers: their text is capped, and their comparison ends."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from gc3store.inspection.values import Inert, Name
+from typing import Any, Final, Literal, TypeVar
 
 __all__ = [
     "Counter",
     "Deque",
     "Dict",
+    "Elements",
     "FrozenSet",
     "List",
     "Namespace",
@@ -22,6 +20,7 @@ __all__ = [
     "Set",
     "Shown",
     "Tuple",
+    "formats",
     "is_asked_of_all",
 ]
 
@@ -39,25 +38,33 @@ def is_asked_of_all(name: str) -> bool:
     )
 
 
+_formatters: Final[dict[str, Callable[..., Any]]] = {}
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def formats(name: Literal["text", "html", "same"]) -> Callable[[_F], _F]:
+    """Declare the function that gives values their text or HTML, or compares them."""
+
+    def declare(function: _F) -> _F:
+        _formatters[name] = function
+        return function
+
+    return declare
+
+
 class Shown:
     """Capped text and HTML, and comparison that ends."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        from gc3store.inspection.text import text
-
-        return text(self)
+        return str(_formatters["text"](self))
 
     def _repr_html_(self) -> str:
-        from gc3store.inspection.html import html
-
-        return html(self)
+        return str(_formatters["html"](self))
 
     def __eq__(self, other: object) -> bool:
-        from gc3store.inspection.compare import same
-
-        return same(self, other)
+        return bool(_formatters["same"](self, other))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -91,7 +98,7 @@ class Dict(Shown, dict[Any, Any]):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.factory: Name | Inert | None = None
+        self.factory: Shown | None = None
 
 
 class Set(Shown, set[Any]):
@@ -139,17 +146,21 @@ class Namespace(Shown, SimpleNamespace):
 
 
 class Pairs(Shown):
-    """A dictionary, or the elements of a set as keys, whose keys cannot all be hashed safely.
+    """A dictionary whose keys cannot all be hashed safely.
 
     Looking up a key goes through all of them.
     """
 
-    __slots__ = ("kind", "pairs")
+    __slots__ = ("pairs",)
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, pairs: Iterable[tuple[Any, Any]], kind: str = "dict") -> None:
+    def __init__(self, pairs: Iterable[tuple[Any, Any]] = ()) -> None:
         self.pairs = list(pairs)
-        self.kind = kind
+
+    @property
+    def kind(self) -> str:
+        """What it is: ``dict``, ``set`` or ``frozenset``."""
+        return "dict"
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -177,3 +188,19 @@ class Pairs(Shown):
     def items(self) -> list[tuple[Any, Any]]:
         """Return the pairs of keys and values."""
         return list(self.pairs)
+
+
+class Elements(Pairs):
+    """The elements of a set, as keys, where they cannot all be hashed safely."""
+
+    __slots__ = ("_kind",)
+    __hash__ = None
+
+    def __init__(self, kind: Literal["set", "frozenset"]) -> None:
+        super().__init__()
+        self._kind = kind
+
+    @property
+    def kind(self) -> str:
+        """``set`` or ``frozenset``."""
+        return self._kind

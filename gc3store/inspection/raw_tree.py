@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gc3store.inspection.building import unpacked
 from gc3store.inspection.machine.names import callee, new_with_keywords
 from gc3store.inspection.machine.nodes import (
+    BYTES,
     CALL,
     DICT,
+    FROZENSET,
     INST,
     LIST,
     NEW,
@@ -15,32 +18,20 @@ from gc3store.inspection.machine.nodes import (
     OBJ,
     PAIRS,
     PERSISTENT,
+    SET,
     SETTER,
     STATE,
     Node,
 )
-from gc3store.inspection.types import numpy, pandas
-from gc3store.inspection.types.containers import CONTAINERS
-from gc3store.inspection.types.standard import VALUES
+from gc3store.inspection.types import BUILDERS
 from gc3store.paths import MISSING
 
-__all__ = ["Form", "Steps", "raw_attributes", "raw_class"]
-
-_FACTORIES: Final = frozenset(
-    {
-        "copyreg.__newobj__",
-        "copyreg.__newobj_ex__",
-        "gc3store.persistable.new",
-        "gc3store.persistable.construct",
-        "copyreg._reconstructor",
-    }
-)
-
+__all__ = ["RawTree", "Steps", "raw_attributes", "raw_class"]
 
 Steps = tuple[tuple[str, Any], ...]  #: those of a `gc3store.paths.Path`
 
 
-class Form:
+class RawTree:
     """What a stream makes, before it is converted, and what was found in it.
 
     Attributes
@@ -126,17 +117,11 @@ def _is_instance(raw: Node) -> bool:
     if raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple:
         return False
     name = callee(raw[0])
-    if name in _FACTORIES:
-        arguments = raw[1][1:] if name != "copyreg._reconstructor" else raw[1][2:]
-        if arguments != () and arguments != (None,):
-            return False
-        name = raw_class(raw)
-    elif raw[2] == CALL or raw[1] != ():
+    made = unpacked(name, raw[1]) if raw[2] == CALL else (raw[0], raw[1], None)
+    if made is None or made[1] not in ((), (None,)) or made[2] is not None:
         return False
-    return bool(name) and not any(name in values for values in _CONVERTED)
-
-
-_CONVERTED: Final = (VALUES, CONTAINERS, numpy.VALUES, pandas.VALUES)
+    name = _named(made[0])
+    return bool(name) and name not in BUILDERS
 
 
 def _is_state(chunk: Any) -> bool:
@@ -155,12 +140,11 @@ def raw_class(raw: Any) -> str:
     kind, first = raw[2], raw[0]
     if kind in (CALL, NEW):
         name = callee(first)
-        if name in _FACTORIES and type(raw[1]) is tuple and raw[1]:
-            return _named(raw[1][0])
-        if name in numpy.VALUES:
-            return _array_class(name, raw[1])
-        keyed = new_with_keywords(raw) if name == "" else None
-        return _named(keyed[0]) if keyed is not None else _named(first)
+        builder = BUILDERS.get(name)
+        if builder is not None and builder.makes is not None and type(raw[1]) is tuple:
+            return builder.makes(raw[1])
+        made = unpacked(name, raw[1]) or (new_with_keywords(raw) if name == "" else None)
+        return _named(made[0] if made is not None else first)
     if kind in (NEW_EX, OBJ):
         return _named(first[0]) if first else ""
     if kind == INST:
@@ -183,19 +167,12 @@ def _named(raw: Any) -> str:
     return f"{module}.{args[1]}" if type(module) is str and type(args[1]) is str else ""
 
 
-def _array_class(name: str, args: Any) -> str:
-    """Return what a function of NumPy's makes."""
-    if name.endswith("._reconstruct") and type(args) is tuple and args:
-        return callee(args[0])
-    return {"_frombuffer": "numpy.ndarray", "scalar": "numpy.generic"}.get(name.rpartition(".")[2], name)
-
-
 _BUILTIN: Final = {
-    1: "builtins.dict",
-    2: "builtins.set",
-    3: "builtins.frozenset",
-    13: "builtins.bytes",
-    19: "builtins.list",
+    DICT: "builtins.dict",
+    SET: "builtins.set",
+    FROZENSET: "builtins.frozenset",
+    BYTES: "builtins.bytes",
+    LIST: "builtins.list",
 }
 
 
