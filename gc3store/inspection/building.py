@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from gc3store.inspection.budget import Budget, CannotConvert
+from gc3store.inspection.libraries import NotShownError
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import (
     BYTEARRAY,
@@ -59,6 +60,7 @@ MAX_BITS: Final = 1 << 14
 #: What building a value from checked arguments may raise.
 REFUSALS: Final = (
     CannotConvert,
+    NotShownError,
     ArithmeticError,
     LookupError,
     RecursionError,
@@ -177,39 +179,25 @@ def builds(
     return register
 
 
-def _reconstructor(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-    cls, base, value = args
-    return cls, () if callee(base) == "builtins.object" else (value,), None
-
-
-def _new(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-    return args[0], args[1:], None
-
-
-def _new_ex(args: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-    cls, positional, keywords = args
-    return cls, positional, keywords
-
-
-#: Functions that make an object of a class that is one of their arguments: class, arguments and keywords.
-FACTORIES: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, Any, Any]]]] = {
-    "copyreg.__newobj__": _new,
-    "copyreg.__newobj_ex__": _new_ex,
-    "copyreg._reconstructor": _reconstructor,
-    "gc3store.persistable.construct": _new,
-    "gc3store.persistable.new": _new,
-}
+#: Functions that make an object of a class that is their first argument.
+FACTORIES: Final = frozenset(
+    {f"copyreg.{name}" for name in ("__newobj__", "__newobj_ex__", "_reconstructor")}
+    | {f"gc3store.persistable.{name}" for name in ("construct", "new")}
+)
 
 
 def unpacked(name: str, args: Any) -> tuple[Any, Any, Any] | None:
-    """Return class, arguments and keywords of an object that a function was to make; `None` of other functions."""
-    factory = FACTORIES.get(name)
-    if factory is None or type(args) is not tuple:
+    """Return class, arguments and keywords of an object that one of `FACTORIES` was to make; else `None`."""
+    if name not in FACTORIES or type(args) is not tuple or not args:
         return None
-    try:
-        return factory(args)
-    except (LookupError, ValueError):
+    if not name.startswith("copyreg._") or name == "copyreg.__newobj__":
+        return args[0], args[1:], None
+    if len(args) != 3:
         return None
+    cls, second, third = args
+    if name == "copyreg.__newobj_ex__":
+        return cls, second, third
+    return cls, () if callee(second) == "builtins.object" else (third,), None
 
 
 # Arguments.

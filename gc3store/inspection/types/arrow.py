@@ -8,11 +8,9 @@ are read as the numbers that they are stored as: pyarrow would import the time z
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, time, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -26,12 +24,11 @@ from gc3store.inspection.types.numpy import aware, buffer_of, moment
 
 __all__ = ["arrow_of"]
 
-_PLAIN: Final = frozenset(
-    "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float double string large_string "  # noqa: SIM905
-    "binary large_binary".split()
+_ALIASES: Final = frozenset(
+    "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 halffloat float double string large_string "  # noqa: SIM905
+    "binary large_binary date32[day] date64[ms] time32[s] time32[ms] time64[us] time64[ns]".split()
 )
-_EPOCH: Final = date(1970, 1, 1)
-_TICKS: Final = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
+_UNITS: Final = frozenset({"s", "ms", "us", "ns"})
 #: So many arrays may be within an array, and so deep in each other.
 _MAX_WEIGHT: Final = 1000
 _MAX_DEPTH: Final = 16
@@ -100,7 +97,7 @@ class _Parts:
             try:
                 value = values()[i].as_py()
                 return None if value is None else self.type.plain(value)
-            except (ArithmeticError, ValueError) as error:
+            except (ArithmeticError, ValueError, TypeError) as error:
                 raise NotShownError(f"A value of an array of Arrow cannot be shown: {error}.") from error
 
         if self.dictionary is None:
@@ -161,7 +158,7 @@ def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reade
         raise CannotConvert
     if maker == "type_for_alias" and len(args) == 1 and type(args[0]) is str:
         return _named(args[0])
-    if maker == "timestamp" and len(args) == 2 and args[0] in _TICKS and type(args[1]) in (str, type(None)):
+    if maker == "timestamp" and len(args) == 2 and args[0] in _UNITS and type(args[1]) in (str, type(None)):
         zone = f", tz={args[1][:100]}" if args[1] else ""
         return _ticks("M", f"timestamp[{args[0]}{zone}]", args[0], aware if args[1] is not None else None)
     if maker == "decimal128" and len(args) == 2 and all(type(n) is int and abs(n) < 100 for n in args):
@@ -177,25 +174,12 @@ _NESTED: Final = ("dictionary", "list", "struct")
 
 
 def _named(name: str) -> _Type:
-    if name in _PLAIN:
-        return _Type(name, lambda pa: pa.type_for_alias(name), takes_bytes=name != "null")
-    if name == "halffloat":
-        return _Type(name, lambda pa: pa.float16(), float)
-    if name == "date32[day]":
-        return _Type(name, lambda pa: pa.int32(), _day)
-    match = re.fullmatch(r"(duration|time32|time64|date64)\[(s|ms|us|ns)\]", name)
-    if match is None:
-        raise CannotConvert
-    kind, unit = match.groups()
-    if kind == "duration":
+    unit = name.removeprefix("duration[").removesuffix("]")
+    if name.startswith("duration[") and unit in _UNITS:
         return _ticks("m", name, unit)
-    if kind == "date64":
-        return _Type(name, lambda pa: pa.int64(), lambda ticks: _day(ticks // 86_400_000))
-    return _Type(
-        name,
-        lambda pa: pa.int32() if kind == "time32" else pa.int64(),
-        lambda ticks: _clock(ticks, _TICKS[unit]),
-    )
+    if name not in _ALIASES:
+        raise CannotConvert
+    return _Type(name, lambda pa: pa.type_for_alias(name), takes_bytes=name != "null")
 
 
 def _ticks(kind: str, name: str, unit: str, then: Callable[[Any], Any] | None = None) -> _Type:
@@ -204,21 +188,6 @@ def _ticks(kind: str, name: str, unit: str, then: Callable[[Any], Any] | None = 
         return value if then is None else then(value)
 
     return _Type(name, lambda pa: pa.int64(), plain)
-
-
-def _day(days: int) -> date | int:
-    try:
-        return _EPOCH + timedelta(days)
-    except OverflowError:
-        return days
-
-
-def _clock(ticks: int, per_second: int) -> Any:
-    micros, rest = divmod(ticks * 10**6, per_second)
-    if rest or not 0 <= micros < 86_400 * 10**6:
-        return ticks
-    seconds, micros = divmod(micros, 10**6)
-    return time(seconds // 3600, seconds // 60 % 60, seconds % 60, micros)
 
 
 def _list(maker: str, inner: _Type) -> _Type:

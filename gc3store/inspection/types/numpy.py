@@ -159,41 +159,20 @@ def _nested(dtype: DType, values: Any) -> list[Any]:
     return [dtype.plain(value) if one else _nested(dtype, value) for value in values]
 
 
-_UNITS: Final = {  # the length of a unit in microseconds, numerator and denominator
-    "W": (604_800_000_000, 1), "D": (86_400_000_000, 1), "h": (3_600_000_000, 1), "m": (60_000_000, 1),
-    "s": (1_000_000, 1),
-    "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000), "ps": (1, 10**6), "fs": (1, 10**9), "as": (1, 10**12),
-}  # fmt: skip
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - datetime64 has no time zone
+_UNITS: Final = frozenset("Y M W D h m s ms us ns ps fs as generic".split())  # noqa: SIM905
 _NAT: Final = -(1 << 63)
 
 
 def moment(kind: str, unit: str, count: int) -> Any:
     """Return a moment (kind ``M``) or a duration (``m``): as such where that is exact, else as a string."""
-    if count == _NAT:
-        return None
-    digits = unit.rstrip("YMWDhmsunpfa")
-    name, count = unit[len(digits) :], count * int(digits or 1)
-    try:
-        if name in ("Y", "M"):
-            months = count * (12 if name == "Y" else 1)
-            if kind == "m":
-                return f"{count} {'years' if name == 'Y' else 'months'}"
-            return _EPOCH.replace(year=1970 + months // 12, month=months % 12 + 1)
-        if name not in _UNITS:
-            return count
-        top, bottom = _UNITS[name]
-        micros, rest = divmod(count * top, bottom)
-        span = timedelta(microseconds=micros)
-        if kind == "m":
-            return span if not rest else f"{count} {name}"
-        found = _EPOCH + span
-        if not rest:
-            return found
-        fraction = micros % 10**6 * bottom + rest
-        return found.strftime("%Y-%m-%dT%H:%M:%S.") + str(fraction).zfill(len(str(bottom)) + 5)
-    except (OverflowError, ValueError):
-        return f"{count} {name} after 1970" if kind == "M" else f"{count} {name}"
+    if count == _NAT or not unit:
+        return None if count == _NAT else count
+    np = library("numpy")
+    value = (np.datetime64 if kind == "M" else np.timedelta64)(count, unit)
+    micros = value.astype(f"{kind}8[us]")
+    found = micros.item()
+    exact = micros.astype(value.dtype) == value and isinstance(found, (datetime, timedelta))
+    return found if exact and (kind == "M" or unit[-1] not in "YM") else str(value)
 
 
 def aware(value: Any) -> Any:
@@ -277,11 +256,9 @@ def _unit(state: tuple[Any, ...], reader: Reader) -> str:
     if type(raw) is not tuple or len(raw) < 2 or type(raw[1]) is not int or not 0 < raw[1] < 1 << 31:
         raise CannotConvert
     name = str(bytes(raw_bytes(raw[0], reader.budget)), "ascii", "replace")
-    if name == "generic":
-        return ""
-    if name not in _UNITS and name not in ("Y", "M"):
+    if name not in _UNITS:
         raise CannotConvert
-    return name if raw[1] == 1 else f"{raw[1]}{name}"
+    return "" if name == "generic" else name if raw[1] == 1 else f"{raw[1]}{name}"
 
 
 def shape_of(raw: Any) -> tuple[int, ...]:
@@ -569,10 +546,7 @@ def _scalar(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
         return reader.value(data)
     array = _array(dtype, (), data, reader)
     reader.budget.touch(data, array.nbytes)
-    try:
-        return array[()]
-    except NotShownError:
-        raise CannotConvert from None
+    return array[()]
 
 
 def array_of(raw: Any, reader: Reader) -> Array:

@@ -320,10 +320,7 @@ def _one_period(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
     # pandas.Period(None, offset, ordinal)
     if len(args) != 3 or args[0] is not None or type(args[2]) is not int:
         raise CannotConvert
-    try:
-        return _period(args[2], _offset(args[1]))
-    except NotShownError:
-        raise CannotConvert from None
+    return _period(args[2], _offset(args[1]))
 
 
 @builds("pandas._libs.tslibs.nattype._nat_unpickle", holds=True, changes=True)
