@@ -71,10 +71,6 @@ class ValuesShape(Shape):
 
     walk = "values"
 
-    def unfolds(self, value: Values) -> bool:
-        """Values are shown in a table or a row of their own."""
-        return False
-
     def brackets(self, value: Values) -> tuple[str, str] | None:
         """Return what stands around the values; `None` where there are no dimensions."""
         return (f"<{self.line(value)}: ", ">") if value.shape else None

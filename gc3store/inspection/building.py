@@ -23,6 +23,7 @@ from gc3store.inspection.machine.nodes import (
     CALL,
     DICT,
     LIST,
+    NEW,
     PAIRS,
     STATE,
     TEXT,
@@ -36,10 +37,12 @@ __all__ = [
     "MAX_COPY",
     "MENTIONED",
     "REFUSALS",
+    "Build",
     "Builder",
     "Reader",
     "appended",
     "builds",
+    "call_of",
     "items_of",
     "latin1",
     "list_of",
@@ -50,6 +53,7 @@ __all__ = [
     "take",
     "text_of",
     "unpacked",
+    "value_of",
 ]
 
 #: The longest byte string or text that is copied in order to show it as itself.
@@ -203,6 +207,21 @@ def unpacked(name: str, args: Any) -> tuple[Any, Any, Any] | None:
 # Arguments.
 
 
+def call_of(raw: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return what a node calls, by dotted name, and the arguments, if nothing was done to the result."""
+    if type(raw) is not list or raw[2] not in (CALL, NEW) or len(raw) != 3 or type(raw[1]) is not tuple:
+        raise CannotConvert
+    return callee(raw[0]), raw[1]
+
+
+def value_of(raw: Any, type_: type[_T], reader: Reader) -> _T:
+    """Return what a node means, if it is of this type."""
+    value = reader.value(raw)
+    if not isinstance(value, type_):
+        raise CannotConvert
+    return value
+
+
 def state_of(node: Node) -> Any:
     """Return the one state that was set on a node; `None` if none was."""
     if len(node) == 3:
@@ -261,28 +280,19 @@ def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
         return raw
     if type(raw) is str:  # written by Python 2
         return latin1(raw, budget)
-    if type(raw) is list:
-        if raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
-            view: memoryview = raw[0]
-            return view
-        if raw[2] == CALL and len(raw) == 3:
-            name, args = callee(raw[0]), raw[1]
-            if name == "_codecs.encode" and type(args) is tuple and len(args) == 2 and args[1] == "latin1":
-                return latin1(text_of(args[0], budget), budget)
-            if name in ("builtins.bytes", "builtins.bytearray") and args == ():
-                return b""
-            if name == "builtins.bytearray" and type(args) is tuple and len(args) == 1:
-                if type(args[0]) is list and callee(args[0][0]) == name:
-                    raise CannotConvert  # nobody writes one within another
-                return raw_bytes(args[0], budget)
-            if (
-                name == "builtins.bytearray"
-                and type(args) is tuple
-                and len(args) == 2
-                and args[1] == "latin-1"
-            ):
-                return latin1(text_of(args[0], budget), budget)
-    raise CannotConvert
+    if type(raw) is list and raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
+        view: memoryview = raw[0]
+        return view
+    name, args = call_of(raw)
+    if args == () and name in ("builtins.bytes", "builtins.bytearray"):
+        return b""
+    if name in ("_codecs.encode", "builtins.bytearray") and args[1:] in (("latin1",), ("latin-1",)):
+        return latin1(text_of(args[0], budget), budget)
+    if name != "builtins.bytearray" or len(args) != 1:
+        raise CannotConvert
+    if type(args[0]) is list and callee(args[0][0]) == name:
+        raise CannotConvert  # nothing writes one within another
+    return raw_bytes(args[0], budget)
 
 
 def latin1(text: str, budget: Budget) -> bytes:

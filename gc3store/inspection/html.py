@@ -113,7 +113,8 @@ class _Tree:
             if self._characters > 0:
                 row.block = _block(row.value)
                 self._characters -= len(row.block)
-            if row.block or not shape_of(row.value).unfolds(row.value):
+            shape = shape_of(row.value)
+            if row.block or shape.walk in ("values", "table") or shape.brackets(row.value) is None:
                 continue
             if row.within_itself():
                 row.shown = f"{ELLIPSIS}, which contains this"

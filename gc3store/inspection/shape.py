@@ -16,19 +16,17 @@ from gc3store.support.text import clean
 __all__ = [
     "ARGUMENT",
     "ATTRIBUTE",
+    "JSON_NAMES",
     "KEY",
     "POSITION",
     "SHAPES",
     "TIMES",
     "UNPLACED",
-    "AttributesShape",
+    "ContainerShape",
     "Entry",
     "Grid",
     "Json",
-    "MappingShape",
     "ScalarShape",
-    "SequenceShape",
-    "SetShape",
     "Shape",
     "class_path",
     "counted",
@@ -153,17 +151,13 @@ class Shape:
     def label(self, value: Any) -> tuple[str, str]:
         """Return the type of a value, short and whole."""
         path = self.class_path(value)
-        short, count = path.rpartition(".")[2], self.size(value)
+        short, count = path.rpartition(".")[2], self.count(value)
         return f"{short} ({count:,})" if count else short, path if "." in path.removeprefix(
             "builtins."
         ) else ""
 
-    def size(self, value: Any) -> int:
-        """Return how much there is in a value that is worth saying."""
-        return self.count(value)
-
     def count(self, value: Any) -> int:
-        """Return how many entries there are."""
+        """Return how many entries there are, or how long a long value is."""
         return 0
 
     def facts(self, value: Any) -> list[str] | None:
@@ -178,10 +172,6 @@ class Shape:
     def brackets(self, value: Any) -> tuple[str, str] | None:
         """Return what stands around the entries of a value; `None` where it cannot have any."""
         return None
-
-    def unfolds(self, value: Any) -> bool:
-        """Whether a tree shows its entries as rows."""
-        return self.brackets(value) is not None
 
     def is_labelled(self, value: Any) -> bool:
         """Whether its label says all that its brackets say."""
@@ -238,25 +228,41 @@ class ScalarShape(Shape):
         return self.plain(value) if self._cell is None else self._cell(value)
 
 
-class _Container(Shape):
-    def __init__(self, kind: str, start: str, end: str, json: Json | None = None) -> None:
-        self.kind, self.json = kind, json
+#: How the entries of containers are found, by the way of walking through these.
+_ENTRIES: Final[dict[str, Callable[[Any], Iterator[Entry]]]] = {
+    "sequence": lambda value: (Entry(POSITION, i, item) for i, item in enumerate(value)),
+    "set": lambda value: (Entry(UNPLACED, "", element) for element in value),
+    "mapping": lambda value: (Entry(KEY, key, item) for key, item in value.items()),
+    "attributes": lambda value: (Entry(ATTRIBUTE, name, item) for name, item in vars(value).items()),
+}
+
+
+class ContainerShape(Shape):
+    """Has entries of one sort.
+
+    Parameters
+    ----------
+    walk : {"sequence", "set", "mapping", "attributes"}
+        What it has: items in an order, elements that are their own keys, items by keys, or attributes.
+    kind : str
+        As the attribute.
+    start, end : str
+        What stands around the entries.
+    json : Json, optional
+        How it is written as JSON.
+    """
+
+    def __init__(self, walk: str, kind: str, start: str, end: str, json: Json | None = None) -> None:
+        self.walk, self.kind, self.json = walk, kind, json
         self._around = start, end
 
     def count(self, value: Any) -> int:
-        return len(value)
+        """Return how many entries there are."""
+        return len(value if self.walk != "attributes" else vars(value))
 
     def facts(self, value: Any) -> list[str]:
+        """Return how many entries there are."""
         return [counted(self.count(value), "item")]
-
-    def brackets(self, value: Any) -> tuple[str, str]:
-        return self._around
-
-
-class SequenceShape(_Container):
-    """Has items in an order."""
-
-    walk = "sequence"
 
     def brackets(self, value: Any) -> tuple[str, str]:
         """Return what stands around the entries; a tuple of one has a comma."""
@@ -265,41 +271,7 @@ class SequenceShape(_Container):
 
     def entries(self, value: Any) -> Iterator[Entry]:
         """Yield what is in a value."""
-        return (Entry(POSITION, i, item) for i, item in enumerate(value))
-
-
-class SetShape(_Container):
-    """Has elements in no order; the values are their own keys."""
-
-    walk = "set"
-
-    def entries(self, value: Any) -> Iterator[Entry]:
-        """Yield what is in a value."""
-        return (Entry(UNPLACED, "", element) for element in value)
-
-
-class MappingShape(_Container):
-    """Has items by keys."""
-
-    walk = "mapping"
-
-    def entries(self, value: Any) -> Iterator[Entry]:
-        """Yield what is in a value."""
-        return (Entry(KEY, key, item) for key, item in value.items())
-
-
-class AttributesShape(_Container):
-    """Has attributes, and nothing else."""
-
-    walk = "attributes"
-
-    def count(self, value: Any) -> int:
-        """Return how many entries there are."""
-        return len(vars(value))
-
-    def entries(self, value: Any) -> Iterator[Entry]:
-        """Yield what is in a value."""
-        return (Entry(ATTRIBUTE, name, item) for name, item in vars(value).items())
+        return _ENTRIES[self.walk](value)
 
 
 def counted(count: int, noun: str) -> str:
@@ -313,6 +285,8 @@ def counted(count: int, noun: str) -> str:
 
 #: The shapes of types; those of their subclasses too, where these have none of their own.
 SHAPES: Final[dict[type, Shape]] = {}
+#: How types are written as JSON, by what they are called there.
+JSON_NAMES: Final[dict[str, Json]] = {}
 _found: dict[type, Shape] = {}
 _DEFAULT: Final = ScalarShape()
 _T = TypeVar("_T", bound=type)
@@ -321,6 +295,8 @@ _T = TypeVar("_T", bound=type)
 def shaped(shape: Shape, *types: type) -> Callable[[_T], _T]:
     """Declare the shape of a class that is defined here, or of `types`."""
     SHAPES.update(dict.fromkeys(types, shape))
+    if shape.json is not None:
+        JSON_NAMES[shape.json.name] = shape.json
 
     def declare(cls: _T) -> _T:
         SHAPES[cls] = shape

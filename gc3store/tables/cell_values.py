@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
 
-from gc3store.inspection.shape import SHAPES
+from gc3store.inspection.shape import JSON_NAMES, SHAPES
 from gc3store.paths import MISSING
 
 __all__ = ["GONE", "UNKNOWN", "Found", "decoded", "encoded"]
@@ -51,7 +51,6 @@ class Found:
 _WORD: Final = 1 << 63
 _DEEP: Final = 8
 _NOT_WRITTEN: Final = {"t": "unknown"}
-_BY_NAME: Final = {shape.json.name: shape.json for shape in SHAPES.values() if shape.json is not None}
 
 
 def encoded(value: Any, depth: int = 0) -> Any:
@@ -110,5 +109,5 @@ def decoded(cell: Any) -> Any:
         return int(written, 16)
     if kind == "found":
         return Found(decoded(written[0]), tuple((id_, stamp) for id_, stamp in written[1]))
-    json = _BY_NAME.get(kind)
+    json = JSON_NAMES.get(kind)
     return UNKNOWN if json is None else json.read(written, decoded)

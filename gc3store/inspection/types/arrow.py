@@ -15,14 +15,11 @@ from functools import cache
 from typing import Any, Final
 
 from gc3store.inspection.budget import CannotConvert
-from gc3store.inspection.building import Reader, builds, list_of
+from gc3store.inspection.building import Reader, builds, call_of, list_of, value_of
 from gc3store.inspection.libraries import NotShownError, library
-from gc3store.inspection.machine.names import callee
-from gc3store.inspection.machine.nodes import CALL, Node
+from gc3store.inspection.machine.nodes import Node
 from gc3store.inspection.types.columns import Column
 from gc3store.inspection.types.numpy import aware, buffer_of, moment
-
-__all__ = ["arrow_of"]
 
 _ALIASES: Final = frozenset(
     "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 halffloat float double string large_string "  # noqa: SIM905
@@ -135,10 +132,8 @@ def _parts(data: Any, reader: Reader) -> _Parts:
 def _buffer(raw: Any, reader: Reader) -> memoryview | None:
     if raw is None:
         return None
-    if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or callee(raw[0]) != "pyarrow.lib.py_buffer":
-        raise CannotConvert
-    args = raw[1]
-    if type(args) is not tuple or len(args) != 1:
+    name, args = call_of(raw)
+    if name != "pyarrow.lib.py_buffer" or len(args) != 1:
         raise CannotConvert
     view = buffer_of(args[0], reader)
     reader.budget.touch(view, 16 * len(view))
@@ -146,9 +141,8 @@ def _buffer(raw: Any, reader: Reader) -> memoryview | None:
 
 
 def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reader) -> _Type:
-    if type(raw) is not list or raw[2] != CALL or len(raw) != 3 or type(raw[1]) is not tuple:
-        raise CannotConvert
-    maker, args = callee(raw[0]).removeprefix("pyarrow.lib."), raw[1]
+    called, args = call_of(raw)
+    maker = called.removeprefix("pyarrow.lib.")
     if maker == "dictionary" and len(args) == 3 and values is not None:
         index = _type(args[0], [], None, reader)
         if not index.name.startswith(("int", "uint")) or values.dtype.startswith(_NESTED):
@@ -166,7 +160,8 @@ def _type(raw: Any, children: list[_Parts], values: Column | None, reader: Reade
     if maker in ("list_", "large_list") and len(children) == 1:
         return _list(maker, children[0].type)
     if maker == "struct" and len(args) == 1:
-        return _struct(_field_names(args[0], reader), [child.type for child in children])
+        names = [_field_name(field) for field in list_of(args[0], reader.budget)]
+        return _struct(names, [child.type for child in children])
     raise CannotConvert
 
 
@@ -200,15 +195,11 @@ def _list(maker: str, inner: _Type) -> _Type:
     return _Type(f"list<{inner.name}>", lambda pa: getattr(pa, maker)(inner.make(pa)), plain)
 
 
-def _field_names(raw: Any, reader: Reader) -> list[str]:
-    names = []
-    for field in list_of(raw, reader.budget):
-        if type(field) is not list or field[2] != CALL or callee(field[0]) != "pyarrow.lib.field":
-            raise CannotConvert
-        if type(field[1]) is not tuple or not field[1] or type(field[1][0]) is not str:
-            raise CannotConvert
-        names.append(field[1][0])
-    return names
+def _field_name(raw: Any) -> str:
+    name, args = call_of(raw)
+    if name != "pyarrow.lib.field" or not args or type(args[0]) is not str:
+        raise CannotConvert
+    return args[0]
 
 
 def _struct(names: list[str], types: list[_Type]) -> _Type:
@@ -227,14 +218,6 @@ def _struct(names: list[str], types: list[_Type]) -> _Type:
     )
 
 
-def arrow_of(raw: Any, reader: Reader) -> Column:
-    """Return the values of an array, or of several in a row."""
-    value = reader.value(raw)
-    if not isinstance(value, Column):
-        raise CannotConvert
-    return value
-
-
 def _array(data: Any, reader: Reader) -> Column:
     return reader.once(_parts, data).column()
 
@@ -251,7 +234,7 @@ def _chunked(args: tuple[Any, ...], _node: Node, reader: Reader) -> Column:
     # pyarrow.lib.chunked_array([array, ...], type)
     if not 1 <= len(args) <= 2:
         raise CannotConvert
-    chunks = [arrow_of(chunk, reader) for chunk in list_of(args[0], reader.budget)]
+    chunks = [value_of(chunk, Column, reader) for chunk in list_of(args[0], reader.budget)]
     if not chunks or len({chunk.dtype for chunk in chunks}) != 1:
         raise CannotConvert
     if len(chunks) == 1:

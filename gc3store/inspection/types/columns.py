@@ -52,9 +52,6 @@ class _FrameShape(Shape):
     walk = "table"
     kind = "table"
 
-    def unfolds(self, value: Frame) -> bool:
-        return False
-
     def class_path(self, value: Frame) -> str:
         return "pandas.DataFrame"
 

@@ -10,11 +10,8 @@ from gc3store.inspection.budget import CannotConvert
 from gc3store.inspection.building import Reader, appended, builds, list_of, mapping_of, pairs_of, state_of
 from gc3store.inspection.machine.nodes import PAIRS, Node
 from gc3store.inspection.shape import (
-    AttributesShape,
+    ContainerShape,
     Json,
-    MappingShape,
-    SequenceShape,
-    SetShape,
     shape_of,
     shaped,
 )
@@ -36,29 +33,24 @@ from gc3store.inspection.values import Inert, Name
 # How they are written.
 
 
-class _Dict(MappingShape):
+class _Dict(ContainerShape):
     def brackets(self, value: Dict) -> tuple[str, str]:
         if value.factory is None:
             return super().brackets(value)
         return f"defaultdict({shape_of(value.factory).line(value.factory)}, {{", "})"
 
 
-class _Set(SetShape):
+class _Set(ContainerShape):
     def brackets(self, value: set[Any]) -> tuple[str, str]:
         return super().brackets(value) if value else ("set(", ")")
 
 
-class _Pairs(MappingShape):
+class _Unhashed(ContainerShape):
     def class_path(self, value: Pairs) -> str:
         return f"builtins.{value.kind}"
 
-
-class _Elements(SetShape):
-    def class_path(self, value: Elements) -> str:
-        return f"builtins.{value.kind}"
-
-    def brackets(self, value: Elements) -> tuple[str, str]:
-        return ("{", "}") if value.kind == "set" else ("frozenset({", "})")
+    def brackets(self, value: Pairs) -> tuple[str, str]:
+        return ("frozenset({", "})") if value.kind == "frozenset" else ("{", "}")
 
 
 def _items(make: Any, name: str) -> Json:
@@ -80,20 +72,20 @@ def _read_dict(data: Any, read: Any) -> Dict:
     return Dict(zip(keys, map(read, values), strict=True))
 
 
-shaped(SequenceShape("list", "[", "]"), list)
-shaped(SequenceShape("list", "[", "]", _items(List, "list")), List)
-shaped(SequenceShape("tuple", "(", ")"), tuple)
-shaped(SequenceShape("tuple", "(", ")", _items(Tuple, "tuple")), Tuple)
-shaped(SequenceShape("list", "deque([", "])"), collections.deque)
-shaped(MappingShape("dict", "{", "}"), dict)
-shaped(_Dict("dict", "{", "}", Json("dict", _write_dict, _read_dict)), Dict)
-shaped(MappingShape("dict", "Counter({", "})"), collections.Counter)
-shaped(MappingShape("dict", "OrderedDict({", "})"), collections.OrderedDict)
-shaped(_Pairs("dict", "{", "}"), Pairs)
-shaped(_Set("set", "{", "}"), set)
-shaped(SetShape("set", "frozenset({", "})"), frozenset)
-shaped(_Elements("set", "{", "}"), Elements)
-shaped(AttributesShape("namespace", "namespace(", ")"), SimpleNamespace)
+shaped(ContainerShape("sequence", "list", "[", "]"), list)
+shaped(ContainerShape("sequence", "list", "[", "]", _items(List, "list")), List)
+shaped(ContainerShape("sequence", "tuple", "(", ")"), tuple)
+shaped(ContainerShape("sequence", "tuple", "(", ")", _items(Tuple, "tuple")), Tuple)
+shaped(ContainerShape("sequence", "list", "deque([", "])"), collections.deque)
+shaped(ContainerShape("mapping", "dict", "{", "}"), dict)
+shaped(_Dict("mapping", "dict", "{", "}", Json("dict", _write_dict, _read_dict)), Dict)
+shaped(ContainerShape("mapping", "dict", "Counter({", "})"), collections.Counter)
+shaped(ContainerShape("mapping", "dict", "OrderedDict({", "})"), collections.OrderedDict)
+shaped(_Unhashed("mapping", "dict", "{", "}"), Pairs)
+shaped(_Set("set", "set", "{", "}"), set)
+shaped(ContainerShape("set", "set", "frozenset({", "})"), frozenset)
+shaped(_Unhashed("set", "set", "{", "}"), Elements)
+shaped(ContainerShape("attributes", "namespace", "namespace(", ")"), SimpleNamespace)
 
 
 # How they are built.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gc3store.inspection.arrays import Values, ValuesShape
 from gc3store.inspection.budget import CannotConvert
-from gc3store.inspection.building import Reader, builds, list_of, mapping_of, raw_bytes, state_of
+from gc3store.inspection.building import Reader, builds, list_of, mapping_of, raw_bytes, state_of, value_of
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import BUFFER, Node
@@ -26,7 +26,7 @@ from gc3store.support.text import clean
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Array", "DType", "array_of", "aware", "buffer_of", "moment"]
+__all__ = ["Array", "DType", "aware", "buffer_of", "moment"]
 
 #: Types are so deep within types at most.
 _DEPTH: Final = 16
@@ -214,7 +214,7 @@ def _dtype(args: tuple[Any, ...], node: Node, reader: Reader) -> DType:
         raise CannotConvert
     order = "<" if state[1] == "=" else state[1]
     if type(state[2]) is tuple and len(state[2]) == 2:
-        base, shape = _dtype_of(state[2][0], reader), shape_of(state[2][1])
+        base, shape = value_of(state[2][0], DType, reader), shape_of(state[2][1])
         if not 1 <= len(shape) <= 32 or prod(shape) * base.size != size or not size or base.depth >= _DEPTH:
             raise CannotConvert
         return DType(kind, size, order, base=base, shape=shape)
@@ -232,20 +232,13 @@ def _fields(
         entry = table.get(name) if type(name) is str else None
         if type(entry) is not tuple or len(entry) < 2 or type(entry[1]) is not int:
             raise CannotConvert
-        type_ = _dtype_of(entry[0], reader)
+        type_ = value_of(entry[0], DType, reader)
         if not 0 <= entry[1] <= size - type_.size or type_.depth >= _DEPTH:
             raise CannotConvert
         found.append((name, type_, entry[1]))
     if sum(type_.weight for _, type_, _ in found) > 64 + 2 * size:
         raise CannotConvert  # fields of fields that overlap: one element would fill the memory
     return tuple(found)
-
-
-def _dtype_of(raw: Any, reader: Reader) -> DType:
-    value = reader.value(raw)
-    if not isinstance(value, DType):
-        raise CannotConvert
-    return value
 
 
 def _unit(state: tuple[Any, ...], reader: Reader) -> str:
@@ -441,7 +434,7 @@ class Array(Values):
     def _plain(self, elements: Any) -> Iterator[Any]:
         try:
             yield from map(self.dtype.plain, elements)
-        except (SystemError, ValueError) as error:
+        except (SystemError, ValueError, OverflowError) as error:
             raise NotShownError(f"NumPy cannot decode an element of this array: {error}.") from error
 
     def tolist(self) -> Any:
@@ -460,8 +453,7 @@ def buffer_of(raw: Any, reader: Reader) -> memoryview:
     if type(raw) is list and raw[2] == BUFFER and len(raw) == 3:
         view: memoryview = raw[0]
         return view
-    data = raw_bytes(raw, reader.budget)
-    return data if isinstance(data, memoryview) else memoryview(data)
+    return memoryview(raw_bytes(raw, reader.budget))
 
 
 def _array(
@@ -512,7 +504,7 @@ def _frombuffer(args: tuple[Any, ...], _node: Node, reader: Reader) -> Array:
     # numpy._core.numeric._frombuffer(buffer, dtype, shape, order[, axis order])
     if not 4 <= len(args) <= 5 or args[3] not in ("C", "F", "K"):
         raise CannotConvert
-    dtype, shape = _dtype_of(args[1], reader), shape_of(args[2])
+    dtype, shape = value_of(args[1], DType, reader), shape_of(args[2])
     if args[3] != "K":
         return _array(dtype, shape, args[0], reader, order=args[3])
     axes = args[4] if len(args) == 5 else None
@@ -535,23 +527,15 @@ def _reconstruct(args: tuple[Any, ...], node: Node, reader: Reader) -> Array:
         raise CannotConvert
     shape, dtype, fortran, data = state[-4:]
     order, name = "F" if fortran else "C", callee(args[0])
-    return _array(_dtype_of(dtype, reader), shape_of(shape), data, reader, order=order, cls=name)
+    return _array(value_of(dtype, DType, reader), shape_of(shape), data, reader, order=order, cls=name)
 
 
 @builds("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", makes="numpy.generic")
 def _scalar(args: tuple[Any, ...], _node: Node, reader: Reader) -> Any:
     raw, data = args
-    dtype = _dtype_of(raw, reader)
+    dtype = value_of(raw, DType, reader)
     if dtype.kind == "O":
         return reader.value(data)
     array = _array(dtype, (), data, reader)
     reader.budget.touch(data, array.nbytes)
     return array[()]
-
-
-def array_of(raw: Any, reader: Reader) -> Array:
-    """Return the array that a node means."""
-    value = reader.value(raw)
-    if not isinstance(value, Array):
-        raise CannotConvert
-    return value

@@ -25,6 +25,11 @@ from gc3store.inspection.values import Inert, Name, Reference, class_of, defined
 from gc3store.support.text import clean
 
 
+def _keywords(value: Inert) -> dict[Any, Any]:
+    kwargs = parts(value).kwargs
+    return kwargs if isinstance(kwargs, dict) else {}
+
+
 class _Object(Shape):
     """Has what a pickle says of it: arguments, attributes and items."""
 
@@ -47,7 +52,7 @@ class _Object(Shape):
     def count(self, value: Inert) -> int:
         known, named = parts(value), state_parts(value)
         states = sum(map(len, named)) if named else len(known.states)
-        return len(known.args) + len(known.kwargs or ()) + states + len(known.items) + len(known.pairs)
+        return len(known.args) + len(_keywords(value)) + states + len(known.items) + len(known.pairs)
 
     def facts(self, value: Inert) -> list[str]:
         return [counted(self.count(value), "attribute" if state_parts(value) else "part")]
@@ -70,7 +75,7 @@ class _Object(Shape):
     def entries(self, value: Inert) -> Iterator[Entry]:
         known, named = parts(value), state_parts(value)
         yield from (Entry(ARGUMENT, i, arg) for i, arg in enumerate(known.args))
-        yield from (Entry(ARGUMENT, str(name), arg) for name, arg in (known.kwargs or {}).items())
+        yield from (Entry(ARGUMENT, str(name), arg) for name, arg in _keywords(value).items())
         for part in named:
             for name, child in part.items():
                 yield Entry(ATTRIBUTE if isinstance(name, str) else KEY, name, child)

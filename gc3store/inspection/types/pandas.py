@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from gc3store.inspection.budget import CannotConvert
-from gc3store.inspection.building import Reader, builds, list_of, mapping_of, state_of
+from gc3store.inspection.building import Reader, builds, call_of, list_of, mapping_of, state_of, value_of
 from gc3store.inspection.machine.names import callee
-from gc3store.inspection.machine.nodes import CALL, Node
+from gc3store.inspection.machine.nodes import Node
 from gc3store.inspection.types.columns import Column, Frame, Index
-from gc3store.inspection.types.numpy import Array, array_of
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.types.pandas_arrays import between, column_of
 
 # Labels.
@@ -44,16 +44,9 @@ def _new_index(args: tuple[Any, ...], _node: Node, reader: Reader) -> Index:
         values = range(start, stop, step)  # type: ignore[arg-type]
         return Index(Column(_length(values), values.__getitem__, "int64", (values,)), names)
     if kind == "IntervalIndex" and "left" in fields:
-        ends = (_index(fields["left"], reader), _index(fields.get("right"), reader))
+        ends = (value_of(fields["left"], Index, reader), value_of(fields.get("right"), Index, reader))
         return Index(between(*ends, fields.get("closed")), names)
     return Index(column_of(fields.get("data"), reader), names)
-
-
-def _index(raw: Any, reader: Reader) -> Index:
-    value = reader.value(raw)
-    if not isinstance(value, Index):
-        raise CannotConvert
-    return value
 
 
 def _length(values: range) -> int:
@@ -65,21 +58,17 @@ def _length(values: range) -> int:
 
 def _multi(fields: dict[str, Any], reader: Reader) -> Index:
     budget = reader.budget
-    levels = [_index(level, reader) for level in list_of(fields.get("levels"), budget)]
-    codes = [array_of(code, reader) for code in list_of(fields.get("codes"), budget)]
+    levels = [value_of(level, Index, reader) for level in list_of(fields.get("levels"), budget)]
+    codes = [value_of(code, Array, reader) for code in list_of(fields.get("codes"), budget)]
     names = [reader.value(name) for name in list_of(fields.get("names"), budget)]
-    if (
-        not levels
-        or len(levels) != len(codes)
-        or len({code.shape for code in codes}) != 1
-        or codes[0].ndim != 1
-        or any(code.dtype.kind not in "iu" for code in codes)
-        or any(
-            level.dtype == "MultiIndex" for level in levels
-        )  # labels of labels, each as large as all below
+    lengths = {code.shape for code in codes}
+    if not levels or len(levels) != len(codes) or len(lengths) != 1 or codes[0].ndim != 1:
+        raise CannotConvert
+    # Labels of labels would each be as large as all below.
+    if any(code.dtype.kind not in "iu" for code in codes) or any(
+        level.dtype == "MultiIndex" for level in levels
     ):
         raise CannotConvert
-
     labels = [level.at(code.__getitem__) for level, code in zip(levels, codes, strict=True)]
 
     def get(i: int) -> tuple[Any, ...]:
@@ -97,32 +86,25 @@ class _Manager:
     __slots__ = ("axes", "blocks")
 
     def __init__(self, raw: Any, reader: Reader) -> None:
-        if type(raw) is not list or callee(raw[0]).rpartition(".")[2] not in (
-            "BlockManager",
-            "SingleBlockManager",
-        ):
+        if type(raw) is not list or not callee(raw[0]).endswith((".BlockManager", ".SingleBlockManager")):
             raise CannotConvert
-        budget = reader.budget
-        if raw[2] == CALL and type(raw[1]) is tuple and len(raw[1]) == 2 and len(raw) == 3:
-            axes, found = list_of(raw[1][1], budget), []
-            for block in list_of(raw[1][0], budget):
-                if type(block) is not list or not callee(block[0]).endswith(
-                    ("._unpickle_block", ".new_block")
-                ):
+        budget, found = reader.budget, []
+        if len(raw) == 3:
+            blocks, labels = raw[1]
+            axes = list_of(labels, budget)
+            for block in list_of(blocks, budget):
+                name, args = call_of(block)
+                if not name.endswith(("._unpickle_block", ".new_block")):
                     raise CannotConvert
-                if type(block[1]) is not tuple or len(block[1]) < 2:
-                    raise CannotConvert
-                found.append(block[1][:2])
+                found.append((args[0], args[1]))
         else:
-            state = state_of(raw)
-            if type(state) is not tuple or len(state) != 4:
-                raise CannotConvert
-            table = mapping_of(mapping_of(state[3], budget).get("0.14.1"), budget)
-            axes, found = list_of(table.get("axes"), budget), []
+            _, _, _, extra = state_of(raw)
+            table = mapping_of(mapping_of(extra, budget).get("0.14.1"), budget)
+            axes = list_of(table.get("axes"), budget)
             for entry in list_of(table.get("blocks"), budget):
                 fields = mapping_of(entry, budget)
                 found.append((fields.get("values"), fields.get("mgr_locs")))
-        self.axes = [_index(axis, reader) for axis in axes]
+        self.axes = [value_of(axis, Index, reader) for axis in axes]
         self.blocks = [(values, self._places(values, places, reader)) for values, places in found]
 
     def _places(self, values: Any, raw: Any, reader: Reader) -> list[int]:

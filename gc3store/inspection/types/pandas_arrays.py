@@ -12,13 +12,12 @@ from itertools import accumulate
 from typing import Any, Final
 
 from gc3store.inspection.budget import CannotConvert
-from gc3store.inspection.building import Reader, builds, mapping_of, state_of
+from gc3store.inspection.building import Reader, builds, call_of, mapping_of, state_of, value_of
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
-from gc3store.inspection.machine.nodes import CALL, NEW, Node
-from gc3store.inspection.types.arrow import arrow_of
+from gc3store.inspection.machine.nodes import NEW, Node
 from gc3store.inspection.types.columns import Column
-from gc3store.inspection.types.numpy import Array, array_of, aware, moment
+from gc3store.inspection.types.numpy import Array, aware, moment
 
 __all__ = ["between", "column_of"]
 
@@ -74,7 +73,7 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
     if not isinstance(array, Array):
         raise CannotConvert
     if kind == "Categorical" and array.dtype.kind == "i":
-        categories = reader.once(_categories, dtype)
+        categories = value_of(_fields(dtype, reader).get("categories"), Column, reader)
         codes = _of_array(array, row, "category")
         return Column(len(codes), categories.at(codes.__getitem__), "category", (codes, categories))
     if kind in ("StringArray", "StringArrayNumpySemantics"):
@@ -92,13 +91,6 @@ def _backed(raw: Node, reader: Reader, row: int | None) -> Column:
     return _of_array(array, row, str(array.dtype))
 
 
-def _categories(dtype: Any, reader: Reader) -> Column:
-    categories = reader.value(_fields(dtype, reader).get("categories"))
-    if not isinstance(categories, Column):
-        raise CannotConvert
-    return categories
-
-
 def _zone(dtype: Any, reader: Reader) -> str | None:
     if type(dtype) is not list or not callee(dtype[0]).endswith("DatetimeTZDtype"):
         return None
@@ -108,15 +100,13 @@ def _zone(dtype: Any, reader: Reader) -> str | None:
 
 def _frequency(dtype: Any, _reader: Reader) -> str:
     # PeriodDtype("period[M]"), or with an offset
-    if type(dtype) is list and type(dtype[1]) is tuple and len(dtype[1]) == 1:
-        found = dtype[1][0]
-        if type(found) is str and found.startswith("period["):
-            match = re.fullmatch(r"period\[(\d{0,9})([A-Za-z]{1,3})(-[A-Z]{3})?\]", found, re.ASCII)
-            if match is None:
-                raise CannotConvert
-            return match[1] + _OLDER_NAMES.get(match[2], match[2]) + (match[3] or "")
+    (found,) = dtype[1]
+    if type(found) is not str:
         return _offset(found)
-    raise CannotConvert
+    match = re.fullmatch(r"period\[(\d{0,9})([A-Za-z]{1,3})(-[A-Z]{3})?\]", found, re.ASCII)
+    if match is None:
+        raise CannotConvert
+    return match[1] + _OLDER_NAMES.get(match[2], match[2]) + (match[3] or "")
 
 
 #: What pandas calls frequencies, by their offsets; and what it called them before.
@@ -132,15 +122,14 @@ _NAT: Final = -(1 << 63)
 
 def _offset(raw: Any) -> str:
     # pandas._libs.tslibs.offsets.QuarterEnd(1, False, 3)
-    if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or not raw[1]:
-        raise CannotConvert
-    base = _OFFSETS.get(callee(raw[0]).rpartition(".")[2])
-    if base is None or type(raw[1][0]) is not int or not 0 < raw[1][0] < 1 << 31:
+    name, (count, *more) = call_of(raw)
+    base = _OFFSETS.get(name.rpartition(".")[2])
+    if base is None or type(count) is not int or not 0 < count < 1 << 31:
         raise CannotConvert
     anchor = ""
-    if base in "YQW" and len(raw[1]) > 2:
-        anchor = "-" + (_WEEK[raw[1][2]] if base == "W" else _MONTHS[raw[1][2] - 1])
-    return (str(raw[1][0]) if raw[1][0] != 1 else "") + base + anchor
+    if base in "YQW" and len(more) > 1:
+        anchor = "-" + (_WEEK[more[1]] if base == "W" else _MONTHS[more[1] - 1])
+    return (str(count) if count != 1 else "") + base + anchor
 
 
 def _period(ordinal: Any, freq: str) -> Any:
@@ -173,7 +162,7 @@ def text_name(dtype: Any) -> str:
 )
 def _masked(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     fields = _fields(node, reader)
-    data, mask = array_of(fields.get("_data"), reader), array_of(fields.get("_mask"), reader)
+    data, mask = value_of(fields.get("_data"), Array, reader), value_of(fields.get("_mask"), Array, reader)
     if data.ndim != 1 or data.shape != mask.shape:
         raise CannotConvert
     dtype = "boolean" if data.dtype.kind == "b" else str(data.dtype).capitalize().replace("Uint", "UInt")
@@ -189,7 +178,7 @@ def _masked(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 )
 def _of_arrow(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
     fields = _fields(node, reader)
-    column = arrow_of(fields.get("_pa_array", fields.get("_data")), reader)
+    column = value_of(fields.get("_pa_array", fields.get("_data")), Column, reader)
     if callee(node[0]).rpartition(".")[2].startswith("ArrowString"):
         return Column(len(column), column.__getitem__, text_name(fields.get("_dtype")), column.source)
     return column
@@ -249,12 +238,10 @@ def _sparse(_args: tuple[Any, ...], node: Node, reader: Reader) -> Column:
 
 def _places(raw: Any, reader: Reader) -> tuple[int, Callable[[int], int], tuple[Any, ...]]:
     # IntIndex(length, places) or BlockIndex(length, starts, lengths)
-    if type(raw) is not list or raw[2] not in (CALL, NEW) or type(raw[1]) is not tuple or len(raw) != 3:
-        raise CannotConvert
-    args = raw[1]
+    _, args = call_of(raw)
     if not 2 <= len(args) <= 3 or type(args[0]) is not int or not 0 <= args[0] < 1 << 62:
         raise CannotConvert
-    blocks = [array_of(arg, reader) for arg in args[1:]]
+    blocks = [value_of(arg, Array, reader) for arg in args[1:]]
     if any(array.ndim != 1 or array.dtype.kind != "i" or array.shape != blocks[0].shape for array in blocks):
         raise CannotConvert
     for arg, array in zip(args[1:], blocks, strict=True):

@@ -16,9 +16,9 @@ from gc3store.inspection.budget import CannotConvert
 from gc3store.inspection.building import (
     MAX_BITS,
     MAX_COPY,
+    Build,
     Reader,
     builds,
-    latin1,
     mapping_of,
     raw_bytes,
     state_of,
@@ -28,7 +28,7 @@ from gc3store.inspection.building import (
 from gc3store.inspection.machine.nodes import Node
 from gc3store.inspection.shape import Json, ScalarShape, shaped
 from gc3store.inspection.values import Zone
-from gc3store.support.text import MAX_LINE, clean, shorten
+from gc3store.support.text import MAX_LINE, clean
 
 #: Characters and bytes of a value in a line; beyond, it is unfolded, or its size is told.
 _LONG: Final = 60
@@ -53,7 +53,7 @@ class _String(ScalarShape):
     def prose(self, value: str) -> str | None:
         return value if len(value) > _LONG or "\n" in value else None
 
-    def size(self, value: str) -> int:
+    def count(self, value: str) -> int:
         return len(value) if len(value) > _LONG else 0
 
 
@@ -63,7 +63,7 @@ class _Bytes(ScalarShape):
         shown = repr(data) if isinstance(value, bytes) else f"{type(value).__name__}({data!r})"
         return shown if len(value) <= MAX_LINE else f"{shown}… {len(value):,} bytes"
 
-    def size(self, value: bytes | bytearray | memoryview) -> int:
+    def count(self, value: bytes | bytearray | memoryview) -> int:
         return len(value) if len(value) > _LONG else 0
 
 
@@ -92,9 +92,8 @@ def _str(value: Any) -> str:
     return clean(str(value))
 
 
-def _repr_of_digits(value: Decimal) -> str:
-    digits = _digits(value)
-    return f"Decimal({shorten(repr(digits), MAX_LINE) if len(digits) > MAX_LINE else repr(digits)})"
+def _decimal_line(value: Decimal) -> str:
+    return f"Decimal({_String().line(_digits(value))})"
 
 
 _BYTES_JSON: Final = _simple("bytes", lambda v: v.hex() if len(v) < 1 << 16 else None, bytes.fromhex)
@@ -115,7 +114,7 @@ shaped(ScalarShape(), bool)
 shaped(ScalarShape(_integer, number=True), int)
 shaped(ScalarShape(cell=lambda value: f"{value:.6g}", number=True), float)
 shaped(ScalarShape(json=_COMPLEX_JSON, number=True), complex)
-shaped(ScalarShape(_repr_of_digits, _digits, json=_simple("Decimal", str, Decimal), number=True), Decimal)
+shaped(ScalarShape(_decimal_line, _digits, json=_simple("Decimal", str, Decimal), number=True), Decimal)
 shaped(ScalarShape(plain=_str, json=_simple("datetime", _moment_json, datetime.fromisoformat)), datetime)
 shaped(ScalarShape(plain=_str, json=_simple("date", date.isoformat, date.fromisoformat)), date)
 shaped(ScalarShape(plain=_str, json=_SPAN_JSON), timedelta)
@@ -139,17 +138,11 @@ def _bytes(args: tuple[Any, ...], _node: Node, _reader: Reader) -> bytes:
 
 
 @builds("builtins.bytearray")
-def _bytearray(args: tuple[Any, ...], _node: Node, reader: Reader) -> bytearray:
-    if not args:
-        return bytearray()
-    if len(args) == 2 and args[1] in ("latin-1", "latin1"):
-        return bytearray(latin1(text_of(args[0], reader.budget), reader.budget))
-    if len(args) != 1 or type(args[0]) is str:
-        raise CannotConvert
-    data = raw_bytes(args[0], reader.budget)
+def _bytearray(args: tuple[Any, ...], node: Node, reader: Reader) -> bytearray:
+    data = raw_bytes(node, reader.budget)
     if len(data) > MAX_COPY:
         raise CannotConvert
-    reader.budget.touch(args[0], len(data))
+    reader.budget.touch(args[0] if args else node, len(data))
     return bytearray(data)
 
 
@@ -169,19 +162,12 @@ def _slice(args: tuple[Any, ...], _node: Node, _reader: Reader) -> slice:
     return slice(*take(args, simple, simple, simple))
 
 
-@builds("builtins.float")
-def _float(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
-    return take(args, float)[0]
+def _itself(kind: type) -> Build:
+    return lambda args, _node, _reader: take(args, kind)[0]
 
 
-@builds("builtins.int")
-def _int(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
-    return take(args, int)[0]
-
-
-@builds("builtins.str")
-def _text(args: tuple[Any, ...], _node: Node, _reader: Reader) -> Any:
-    return take(args, str)[0]
+for _kind in (float, int, str):
+    builds(f"builtins.{_kind.__name__}")(_itself(_kind))
 
 
 @builds("datetime.date")
@@ -297,30 +283,23 @@ def _uuid(args: tuple[Any, ...], node: Node, reader: Reader) -> UUID:
     return UUID(int=value)
 
 
-def _path(kind: type[PurePath], args: tuple[Any, ...], reader: Reader) -> PurePath:
-    reader.budget.touch(args, 512 * len(args))
-    if len(args) > 1000 or not all(type(part) is str for part in args) or sum(map(len, args)) > 10_000:
-        raise CannotConvert
-    for part in args:
-        reader.budget.touch(part, 8 * len(part))
-    return kind(*args)
+def _path(kind: type[PurePath]) -> Build:
+    def build(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
+        reader.budget.touch(args, 512 * len(args))
+        if len(args) > 1000 or not all(type(part) is str for part in args) or sum(map(len, args)) > 10_000:
+            raise CannotConvert
+        for part in args:
+            reader.budget.touch(part, 8 * len(part))
+        return kind(*args)
+
+    return build
 
 
-@builds("pathlib.PosixPath", "pathlib._local.PosixPath")
-def _posix(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
-    return _path(PosixPath if os.name == "posix" else PurePosixPath, args, reader)
-
-
-@builds("pathlib.WindowsPath", "pathlib._local.WindowsPath")
-def _windows(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
-    return _path(WindowsPath if os.name == "nt" else PureWindowsPath, args, reader)
-
-
-@builds("pathlib.PurePosixPath", "pathlib._local.PurePosixPath")
-def _pure_posix(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
-    return _path(PurePosixPath, args, reader)
-
-
-@builds("pathlib.PureWindowsPath", "pathlib._local.PureWindowsPath")
-def _pure_windows(args: tuple[Any, ...], _node: Node, reader: Reader) -> PurePath:
-    return _path(PureWindowsPath, args, reader)
+_PATHS: Final[dict[str, type[PurePath]]] = {
+    "PosixPath": PosixPath if os.name == "posix" else PurePosixPath,
+    "WindowsPath": WindowsPath if os.name == "nt" else PureWindowsPath,
+    "PurePosixPath": PurePosixPath,
+    "PureWindowsPath": PureWindowsPath,
+}
+for _name, _class in _PATHS.items():
+    builds(f"pathlib.{_name}", f"pathlib._local.{_name}")(_path(_class))
