@@ -453,7 +453,9 @@ def buffer_of(raw: Any, reader: Reader) -> memoryview:
     if type(raw) is list and raw[2] == BUFFER and len(raw) == 3:
         view: memoryview = raw[0]
         return view
-    return memoryview(raw_bytes(raw, reader.budget))
+    data = raw_bytes(raw, reader.budget)
+    # The same view each time, by which comparison knows that it has seen these bytes.
+    return data if isinstance(data, memoryview) else memoryview(data)
 
 
 def _array(
