@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from gc3store.backend import PendingRecord
 from gc3store.columns import columns_to_json, plain
 from gc3store.gc3pie.database import OWN
-from gc3store.inspection.raw_tree import raw_attributes
 from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.raw_tree import raw_attributes
 
 __all__ = ["ExtraColumns"]
 
