@@ -696,7 +696,7 @@ class Thing(Persistable):
     st.lists(
         st.tuples(
             st.sampled_from(
-                ["bind", "advance", "drop", "gone", "begin", "rollback", "commit", "make way", "sweep"]
+                ["bind", "advance", "drop", "gone", "begin", "rollback", "commit", "supersede", "sweep"]
             ),
             st.integers(0, 5),
             st.sets(st.integers(0, 5), max_size=3),
@@ -713,7 +713,7 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
         id_, references = f"Thing.{number}", tuple(f"Thing.{other}" for other in sorted(others))
         if what == "bind":
             objects[id_] = Thing()
-            identities.bind(objects[id_], kind_of(type(objects[id_])), "store", id_, 1, None, references)
+            identities.bind(objects[id_], kind_of(type(objects[id_])), id_, 1, None, references)
         elif what == "advance" and id_ in objects and identities.by_id.get(id_) is not None:
             identities.advance(identities.by_id[id_], 2, None, references)
         elif what == "drop":
@@ -726,8 +726,8 @@ def test_what_leads_to_a_record_is_known_without_looking_at_all(steps):
         elif what in ("rollback", "commit") and begun:
             getattr(identities, what)()
             begun = False
-        elif what == "make way":
-            identities.make_way({id_: (Thing(), 3)})
+        elif what == "supersede":
+            identities.supersede({id_: (Thing(), 3)})
         elif what == "sweep":
             identities._sweep()
         graph = {one: identity.references for one, identity in identities.by_id.items()}

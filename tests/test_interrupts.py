@@ -39,6 +39,7 @@ STEPS = (
     "gc3store.engine.record_store",
     "gc3store.engine.writer",
     "gc3store.engine.identity",
+    "gc3store.sql.backend",
     "gc3store.sql.session",
     "gc3store.filesystem.backend",
     "gc3store.filesystem.staging",

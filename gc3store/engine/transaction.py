@@ -97,8 +97,11 @@ class Transaction:
         try:
             self.depth = 1
             yield from self._outermost()
-        finally:
             self.depth = 0
+        except BaseException:
+            # Also where an interrupt comes at the end: a later transaction must not be taken for a nested one.
+            self.depth = 0
+            raise
 
     def _outermost(self) -> Iterator[None]:
         backend, identities = self._backend, self._identities
