@@ -19,7 +19,8 @@ from gc3store.inspection.shape import class_path
 from gc3store.inspection.summary import Summary, summary
 from gc3store.inspection.text import text
 from gc3store.inspection.types.columns import Column, Frame, Index
-from gc3store.inspection.types.numpy import Array, DType
+from gc3store.inspection.types.dtypes import DType
+from gc3store.inspection.types.numpy import Array
 from gc3store.inspection.values import Inert, Name, Pairs, Parts, Reference, parts
 
 __all__ = [

@@ -44,7 +44,6 @@ __all__ = [
     "builds",
     "call_of",
     "items_of",
-    "latin1",
     "list_of",
     "mapping_of",
     "pairs_of",
@@ -194,7 +193,7 @@ def unpacked(name: str, args: Any) -> tuple[Any, Any, Any] | None:
     """Return class, arguments and keywords of an object that one of `FACTORIES` was to make; else `None`."""
     if name not in FACTORIES or type(args) is not tuple or not args:
         return None
-    if not name.startswith("copyreg._") or name == "copyreg.__newobj__":
+    if name not in ("copyreg.__newobj_ex__", "copyreg._reconstructor"):
         return args[0], args[1:], None
     if len(args) != 3:
         return None
@@ -279,7 +278,7 @@ def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
     if type(raw) is bytes:
         return raw
     if type(raw) is str:  # written by Python 2
-        return latin1(raw, budget)
+        return _latin1(raw, budget)
     if type(raw) is list and raw[2] in (BYTES, BYTEARRAY) and len(raw) == 3:
         view: memoryview = raw[0]
         return view
@@ -287,7 +286,7 @@ def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
     if args == () and name in ("builtins.bytes", "builtins.bytearray"):
         return b""
     if name in ("_codecs.encode", "builtins.bytearray") and args[1:] in (("latin1",), ("latin-1",)):
-        return latin1(text_of(args[0], budget), budget)
+        return _latin1(text_of(args[0], budget), budget)
     if name != "builtins.bytearray" or len(args) != 1:
         raise CannotConvert
     if type(args[0]) is list and callee(args[0][0]) == name:
@@ -295,8 +294,7 @@ def raw_bytes(raw: Any, budget: Budget) -> bytes | memoryview:
     return raw_bytes(args[0], budget)
 
 
-def latin1(text: str, budget: Budget) -> bytes:
-    """Return the bytes that were written as the characters of a text."""
+def _latin1(text: str, budget: Budget) -> bytes:
     if len(text) > MAX_COPY:
         raise CannotConvert
     budget.touch(text, len(text))
@@ -322,11 +320,11 @@ def text_of(raw: Any, budget: Budget) -> str:
     raise CannotConvert
 
 
-def take(args: tuple[Any, ...], *kinds: type | tuple[type, ...], least: int | None = None) -> tuple[Any, ...]:
+def take(args: tuple[Any, ...], *kinds: type | tuple[type, ...]) -> tuple[Any, ...]:
     """Return arguments of exactly these types; bool is not int."""
-    if not (len(kinds) if least is None else least) <= len(args) <= len(kinds):
+    if len(args) != len(kinds):
         raise CannotConvert
-    for value, kind in zip(args, kinds, strict=False):
+    for value, kind in zip(args, kinds, strict=True):
         if type(value) is not kind and not (isinstance(kind, tuple) and type(value) in kind):
             raise CannotConvert
         if type(value) is int and value.bit_length() > MAX_BITS:

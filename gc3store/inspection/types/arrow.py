@@ -19,7 +19,8 @@ from gc3store.inspection.building import Reader, builds, call_of, list_of, value
 from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.nodes import Node
 from gc3store.inspection.types.columns import Column
-from gc3store.inspection.types.numpy import aware, buffer_of, moment
+from gc3store.inspection.types.dtypes import aware, moment
+from gc3store.inspection.types.numpy import buffer_of
 
 _ALIASES: Final = frozenset(
     "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 halffloat float double string large_string "  # noqa: SIM905

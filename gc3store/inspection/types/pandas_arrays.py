@@ -17,7 +17,8 @@ from gc3store.inspection.libraries import NotShownError, library
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import NEW, Node
 from gc3store.inspection.types.columns import Column
-from gc3store.inspection.types.numpy import Array, aware, moment
+from gc3store.inspection.types.dtypes import aware, moment
+from gc3store.inspection.types.numpy import Array
 
 __all__ = ["between", "column_of"]
 
