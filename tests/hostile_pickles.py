@@ -432,14 +432,14 @@ def _columns(stream):
     from gc3store.inspection.machine.templates import LargePartError
 
     for _ in range(2 if len(stream) < 1 << 15 else 1):  # the second time there may be a template
-        glance = TEMPLATES.read(stream)
+        match = TEMPLATES.read(stream)
         for steps in PATHS:
-            raw, _, _ = glance.form.find(steps)
-            glance.get(steps)
+            raw, _, _ = match.form.find(steps)
+            match.get(steps)
             try:
-                glance.filled(raw)
+                match.filled(raw)
             except LargePartError:
-                glance.whole().form.find(steps)
+                match.whole().form.find(steps)
 
 
 def main(group, first=0, step=1):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gc3store import make_store
 from gc3store.errors import CorruptRecordError, StoreError
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.machine.templates import LargePartError, Templates
 from gc3store.inspection.reader import ValueReader
 from gc3store.inspection.summary import summary
@@ -47,13 +47,13 @@ def outcome(stream, templates=None):
     """Return what a stream says, or how it fails."""
     try:
         if templates is None:
-            raw = run(transcribe(stream))
+            raw = run(rewrite(stream))
         else:
-            glance = templates.read(stream)
+            match = templates.read(stream)
             try:
-                raw = glance.filled(glance.form.root)
+                raw = match.filled(match.form.root)
             except LargePartError:
-                raw = glance.whole().form.root
+                raw = match.whole().form.root
         return re.sub("<memory at 0x[0-9a-f]+>", "<view>", repr(raw))
     except StoreError as error:
         return type(error), str(error)
@@ -108,16 +108,16 @@ def jobs(count, protocol=4):
 def test_most_of_many_are_not_run(protocol, monkeypatch):
     ran = []
     monkeypatch.setattr(
-        "gc3store.inspection.machine.templates.run", lambda transcript: ran.append(1) or run(transcript)
+        "gc3store.inspection.machine.templates.run", lambda rewritten: ran.append(1) or run(rewritten)
     )
     templates = Templates()
     steps = [parse(p).steps for p in ("name", "exitcode", 'results["texts"][1]', "itself.itself.ok", "no")]
     for n, stream in enumerate(jobs(1000, protocol)):
-        glance = templates.read(stream)
+        match = templates.read(stream)
         job = pickle.loads(stream)
-        found = [glance.get(path) for path in steps[:4]]
+        found = [match.get(path) for path in steps[:4]]
         assert found == [job.name, job.exitcode, n, job.ok]
-        assert glance.form.find(steps[4])[1:] == (0, False)
+        assert match.form.find(steps[4])[1:] == (0, False)
     assert len(ran) < 250
 
 
@@ -129,9 +129,9 @@ def test_what_names_something_must_be_the_same():
     other.__dict__ = {"size": 7, "kind": "a"}
     assert summary(pickle.dumps(other), templates=templates).cls.endswith(".Ran")
     stream = pickle.dumps(Run(tall=8, kind="size"))
-    glance = templates.read(stream)
-    assert (glance.get(parse("tall").steps), glance.get(parse("kind").steps)) == (8, "size")
-    assert glance.form.find(parse("size").steps)[1] == 0
+    match = templates.read(stream)
+    assert (match.get(parse("tall").steps), match.get(parse("kind").steps)) == (8, "size")
+    assert match.form.find(parse("size").steps)[1] == 0
 
 
 def test_classes_in_classes_are_names_too():
@@ -226,10 +226,10 @@ def test_jobs_of_gc3pie_are_read_as_if_each_were_run():
         assert outcome(stream, templates) == outcome(stream)
         assert summary(stream, templates=templates) == summary(stream)
     assert matched > 30
-    plain = ValueReader().read(run(transcribe(stream)))
-    glance = templates.match(stream)
+    plain = ValueReader().read(run(rewrite(stream)))
+    match = templates.match(stream)
     for path in ("temperature", "energy", "jobname", "execution.exitcode", "execution.signal"):
-        assert glance.get(parse(path).steps) == getattr_path(plain, path)
+        assert match.get(parse(path).steps) == getattr_path(plain, path)
 
 
 def getattr_path(value, path):

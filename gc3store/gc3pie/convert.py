@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gc3store.errors import CorruptRecordError, SaveError
-from gc3store.gc3pie.program import Editor, Item, MalformedError, Node, Program, get, put
+from gc3store.inspection.machine.program import Editor, Item, MalformedError, Node, Program, get, put
 
 __all__ = ["from_gc3pie", "to_gc3pie"]
 

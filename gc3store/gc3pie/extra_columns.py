@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from gc3store.backend import PendingRecord
 from gc3store.columns import columns_to_json, plain
 from gc3store.gc3pie.database import OWN
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.raw_tree import raw_attributes
 
 __all__ = ["ExtraColumns"]
@@ -84,7 +84,7 @@ def _attributes(record: PendingRecord) -> Mapping[str, Any]:
     stream = record.encoded.stream
     if not isinstance(stream, bytes) or record.entry.get("error"):
         return {}
-    return raw_attributes(run(transcribe(stream, record.encoded.buffers)))  # it comes as bytes
+    return raw_attributes(run(rewrite(stream, record.encoded.buffers)))  # it comes as bytes
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 `read` turns a pickle stream into inert values: it imports nothing and calls nothing that
 the stream names, whoever wrote it. How that is made sure is described in
-`gc3store.inspection.machine.stream`; what the values are, in `gc3store.inspection.values`.
+`gc3store.inspection.machine.rewrite`; what the values are, in `gc3store.inspection.values`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from gc3store.errors import InspectionError
 from gc3store.inspection.compare import Difference, differences, same
 from gc3store.inspection.html import html
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.reader import ValueReader
 from gc3store.inspection.shape import class_path
 from gc3store.inspection.summary import Summary, summary
@@ -91,4 +91,4 @@ def read(
     data = stream if isinstance(stream, (bytes, bytearray, memoryview)) else stream.read()
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise InspectionError(f"A pickle is made of bytes; this file gives {type(data).__name__}.")
-    return ValueReader(references, follow, size=len(data)).read(run(transcribe(data, buffers)))
+    return ValueReader(references, follow, size=len(data)).read(run(rewrite(data, buffers)))

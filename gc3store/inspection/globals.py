@@ -20,11 +20,11 @@ from typing import Any, Final
 from gc3store.inspection.building import FACTORIES, MENTIONED
 from gc3store.inspection.machine.names import MAX_NAME, callee, new_with_keywords, path_of
 from gc3store.inspection.machine.nodes import CALL, EXTENSION, NAME, NAME2, PERSISTENT, Node, named_by
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.types import BUILDERS
 from gc3store.support.renaming import renamed
 
-__all__ = ["KNOWN", "Global", "globals_of", "survey"]
+__all__ = ["KNOWN", "Global", "globals_of", "scan_names"]
 
 #: Functions and classes whose calls inspection understands: they make values and do nothing else.
 KNOWN: Final = frozenset(
@@ -92,10 +92,10 @@ def globals_of(stream: bytes | memoryview, buffers: Iterable[Any] | None = None)
     CorruptRecordError, InspectionError
         As `gc3store.inspection.read`.
     """
-    return survey(stream, buffers)[0]
+    return scan_names(stream, buffers)[0]
 
 
-def survey(
+def scan_names(
     stream: bytes | memoryview, buffers: Iterable[Any] | None = None
 ) -> tuple[list[Global], list[str]]:
     """Return the names that a pickle uses, in order, and what it changes without having made it.
@@ -137,7 +137,7 @@ def survey(
                     found.append((node, shared))
         return node
 
-    run(transcribe(stream, buffers), observe=observe)
+    run(rewrite(stream, buffers), observe=observe)
     # Looking for a module reads directories; no honest pickle needs thousands of them.
     judged = [
         _judge(module, name, called, look=i < _MAX_LOOKS)

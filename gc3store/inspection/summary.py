@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gc3store.inspection.machine.nodes import PERSISTENT, Node
-from gc3store.inspection.machine.stream import run, transcribe
-from gc3store.inspection.machine.templates import Glance, Templates
+from gc3store.inspection.machine.rewrite import rewrite, run
+from gc3store.inspection.machine.templates import TemplateMatch, Templates
 from gc3store.inspection.raw_tree import RawTree, raw_class
 from gc3store.inspection.reader import persistent_text
 from gc3store.paths import parse
@@ -63,12 +63,12 @@ def summary(
         As `gc3store.inspection.read`.
     """
     if templates is not None and buffers is None:
-        glance = templates.match(stream)
-        if glance is not None:  # then it has no persistent IDs
-            return Summary(raw_class(glance.form.root), _job_state(glance), ())
-    transcript = transcribe(stream, buffers)
+        match = templates.match(stream)
+        if match is not None:  # then it has no persistent IDs
+            return Summary(raw_class(match.form.root), _job_state(match), ())
+    rewritten = rewrite(stream, buffers)
     references: dict[str, None] = {}
-    if b"K\x0b\x87Q" in transcript.body:  # there may be persistent IDs
+    if b"K\x0b\x87Q" in rewritten.body:  # there may be persistent IDs
 
         def observe(operands: tuple[Any, ...]) -> Node:
             if operands[2] == PERSISTENT:
@@ -77,12 +77,12 @@ def summary(
                     references[text] = None
             return list(operands)
 
-        root = run(transcript, observe=observe)
+        root = run(rewritten, observe=observe)
     else:
-        root = run(transcript)
+        root = run(rewritten)
     if templates is not None and buffers is None:
         templates.learn(stream)
-    return Summary(raw_class(root), _job_state(Glance(RawTree(root))), tuple(references))
+    return Summary(raw_class(root), _job_state(TemplateMatch(RawTree(root))), tuple(references))
 
 
 _STATES: Final = tuple(
@@ -90,9 +90,9 @@ _STATES: Final = tuple(
 )
 
 
-def _job_state(glance: Glance) -> str | None:
+def _job_state(match: TemplateMatch) -> str | None:
     for steps in _STATES:
-        value = glance.get(steps)
+        value = match.get(steps)
         if type(value) is str:
             return value
     return None

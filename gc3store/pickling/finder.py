@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from gc3store.errors import UntrustedError
-from gc3store.inspection.globals import survey
+from gc3store.inspection.globals import scan_names
 from gc3store.inspection.machine.nodes import modern_name
 from gc3store.pickling.decoder import Finder, Source
 from gc3store.pickling.placeholders import Placeholders
@@ -68,7 +68,7 @@ def _check(trust: Trust, id_: str, source: Source, *, missing: bool) -> frozense
     # would never ask about: objects that extension codes have in a table of the process.
     if hasattr(source.stream, "read"):
         source.stream = source.stream.read()
-    found, changed = survey(source.stream, source.buffers)
+    found, changed = scan_names(source.stream, source.buffers)
     names = [renamed(entry.module, entry.name) for entry in found]
     if trust.nothing:
         trust.check(id_, *(names[0] if names else ("", "")))

@@ -20,7 +20,7 @@ from typing import Any
 
 from gc3store.inspection.globals import globals_of
 from gc3store.inspection.machine.names import callee
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.raw_tree import raw_class
 from gc3store.inspection.text import text
 from gc3store.persistable import IDENTITY, Persistable, named, provide
@@ -251,7 +251,7 @@ class Placeholders:
         if hasattr(source.stream, "read"):
             source.stream = source.stream.read()
         self.missing = ""
-        raw = run(transcribe(source.stream, source.buffers))
+        raw = run(rewrite(source.stream, source.buffers))
         wrapped = type(raw) is list and callee(raw[0]) in _ROOTS
         persistable = wrapped or source.persistent is not None or id_ in self.referred
         self.root = raw_class(raw) if persistable else ""

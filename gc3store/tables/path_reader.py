@@ -15,7 +15,7 @@ from gc3store.errors import LoadError, ObjectNotFoundError
 from gc3store.inspection.jobs import JOB_RUN, derived
 from gc3store.inspection.machine.names import callee
 from gc3store.inspection.machine.nodes import CALL, PERSISTENT
-from gc3store.inspection.machine.templates import Glance, LargePartError, Templates
+from gc3store.inspection.machine.templates import LargePartError, TemplateMatch, Templates
 from gc3store.inspection.raw_tree import RawTree, raw_class
 from gc3store.inspection.reader import ValueReader, persistent_text
 from gc3store.inspection.values import Reference
@@ -50,11 +50,11 @@ class Probe:
         The IDs of other records that had to be read on the way.
     """
 
-    def __init__(self, store: TableSource, id_: str, payload: Inert, glance: Glance) -> None:
+    def __init__(self, store: TableSource, id_: str, payload: Inert, match: TemplateMatch) -> None:
         self._store = store
         self._id = id_
         self._payload = payload
-        self._glance = glance
+        self._match = match
         self._converted: dict[int, Any] = {}  # by what the form has in the place, which lives as long
         self._reader: ValueReader | None = None
         self.strayed: list[str] = []
@@ -62,7 +62,7 @@ class Probe:
     @property
     def form(self) -> RawTree:
         """What the whole is, with nothing converted; the same for similar payloads."""
-        return self._glance.form
+        return self._match.form
 
     @property
     def size(self) -> int:
@@ -71,11 +71,11 @@ class Probe:
 
     def constant(self, raw: Any) -> Any:
         """Return what a part of the form is, with nothing converted but the constant that it may stand for."""
-        return self._glance.constant(raw)
+        return self._match.constant(raw)
 
     def filled(self, raw: Any) -> Any:
         """Return a part of the form with its constants; `LargePartError` if it is large."""
-        return self._glance.filled(raw)
+        return self._match.filled(raw)
 
     def get(self, path: Path) -> Any:
         """Return what a path leads to, converted; `MISSING` if it leads nowhere.
@@ -104,12 +104,12 @@ class Probe:
         try:
             return self._look(path)
         except LargePartError:
-            self._glance = self._glance.whole()
+            self._match = self._match.whole()
             self._converted.clear()
             return self._look(path)
 
     def _look(self, path: Path) -> Any:
-        raw, taken, more = self._glance.form.find(path.steps)
+        raw, taken, more = self._match.form.find(path.steps)
         if taken == len(path.steps):
             return self.value(raw)
         if more:
@@ -125,7 +125,7 @@ class Probe:
     @property
     def is_job(self) -> bool:
         """Whether it is a task of GC3Pie."""
-        raw, taken, _ = self._glance.form.find(_EXECUTION)
+        raw, taken, _ = self._match.form.find(_EXECUTION)
         return taken == 1 and raw_class(raw) == JOB_RUN
 
     def _reference(self, raw: Any) -> str | None:
@@ -141,12 +141,12 @@ class Probe:
 
     def value(self, raw: Any) -> Any:
         """Return what a part of the form means."""
-        raw = self._glance.constant(raw)
+        raw = self._match.constant(raw)
         if type(raw) is not list and type(raw) is not tuple:
             return raw
         found = self._converted.get(id(raw), MISSING)
         if found is MISSING:
-            filled = self._glance.filled(raw)
+            filled = self._match.filled(raw)
             if type(filled) is list or type(filled) is tuple:
                 filled = self._made_reader().read(filled)
             found = self._converted[id(raw)] = filled
@@ -191,8 +191,8 @@ def _opened(
         probe = None
         if payload is not None:
             try:
-                glance = templates.read(payload.stream, payload.buffers)
-                probe = Probe(store, id_, payload, glance)
+                match = templates.read(payload.stream, payload.buffers)
+                probe = Probe(store, id_, payload, match)
             except LoadError:
                 pass
         yield id_, probe

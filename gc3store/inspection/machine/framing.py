@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-import pickletools
+
+from gc3store.inspection.machine.opcodes import BY_CODE, Opcode, end_of
 
 __all__ = ["framed"]
 
@@ -12,16 +13,8 @@ __all__ = ["framed"]
 _TARGET = 64 * 1024
 _MINIMUM = 4  #: smaller frames are left out
 
-#: Opcodes with data of any length, and the bytes before the data.
-_HEADERS = {"BINUNICODE": 5, "BINUNICODE8": 9, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9}
-_CLOSING = {"TUPLE", "FROZENSET", "LIST", "DICT", "INST", "OBJ"}  #: what began with its MARK
-_ADDING = {"APPENDS", "SETITEMS", "ADDITEMS"}  #: what adds to something that is there, from a MARK on
-_LATER = {
-    *_CLOSING,
-    *_ADDING,
-    *("APPEND", "SETITEM", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD"),
-    *("STACK_GLOBAL", "MEMOIZE", "READONLY_BUFFER", "POP", "POP_MARK", "STOP"),
-}
+#: Data of any length.
+_DATA = {"BINUNICODE", "BINUNICODE8", "BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 
 
 def framed(body: bytes, protocol: int) -> bytes:
@@ -37,24 +30,29 @@ def framed(body: bytes, protocol: int) -> bytes:
     head = pickle.PROTO + bytes([protocol])
     if len(body) < _TARGET:
         return head + _frame(body)
-    ops = [(opcode.name, position or 0) for opcode, _, position in pickletools.genops(body)]
-    ends = [position for _, position in ops[1:]] + [len(body)]
+    ops: list[tuple[Opcode, int, int]] = []
+    at = 0
+    while at < len(body):
+        end = end_of(body, at)
+        ops.append((BY_CODE[body[at]], at, end))
+        at = end
     added: set[int] = set()  # the MARKs of what adds
     marks: list[int] = []
-    for i, (name, _) in enumerate(ops):
-        if name == "MARK":
+    for i, (opcode, _, _) in enumerate(ops):
+        if opcode.name == "MARK":
             marks.append(i)
-        elif name in _ADDING:
-            added.add(marks.pop())
-        elif name in _CLOSING or name == "POP_MARK":
-            marks.pop()
+        elif opcode.marked:
+            mark = marks.pop()
+            if opcode.is_adding:
+                added.add(mark)
     parts = [head]
     begun = 0
-    for i, ((name, position), end) in enumerate(zip(ops, ends, strict=True)):
-        if name in _HEADERS and end - position - _HEADERS[name] >= _TARGET:
+    for i, (opcode, position, end) in enumerate(ops):
+        begins = not (opcode.takes or opcode.marked) and i not in added  # an object, not more of one
+        if opcode.name in _DATA and end - position - 1 - opcode.width >= _TARGET:
             parts += [_frame(body[begun:position]), body[position:end]]
             begun = end
-        elif position - begun >= _TARGET and name not in _LATER and i not in added:
+        elif position - begun >= _TARGET and begins:
             parts.append(_frame(body[begun:position]))
             begun = position
     parts.append(_frame(body[begun:]))

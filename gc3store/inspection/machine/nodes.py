@@ -1,6 +1,6 @@
 """What a rewritten pickle makes: constants, tuples, and nodes.
 
-See `gc3store.inspection.machine.stream` for what these are for.
+See `gc3store.inspection.machine.rewrite` for what these are for.
 """
 
 from __future__ import annotations

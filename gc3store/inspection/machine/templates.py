@@ -15,7 +15,7 @@ are not mere values, because they name something or are the key of a dictionary,
 no slots: they must be as they were. Texts that are no UTF-8 do not fit, and the ordinary
 reader says what is wrong with them.
 
-*Why it is harmless.* The program that is run is one that `gc3store.inspection.machine.stream` has
+*Why it is harmless.* The program that is run is one that `gc3store.inspection.machine.rewrite` has
 rewritten, like any other. Comparing takes time in proportion to the stream for each of
 a bounded number of templates, most of which differ in their last bytes already, and
 learning is given up where it does not pay: there, each stream is run.
@@ -29,11 +29,12 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from gc3store.inspection.machine.nodes import CALL, DICT, INST, NAME, NAME2, PAIRS, PERSISTENT, STATE
-from gc3store.inspection.machine.stream import run, transcribe
+from gc3store.inspection.machine.opcodes import BY_CODE, end_of
+from gc3store.inspection.machine.rewrite import rewrite, run
 from gc3store.inspection.raw_tree import RawTree, Steps
 from gc3store.paths import MISSING
 
-__all__ = ["Glance", "LargePartError", "Templates"]
+__all__ = ["LargePartError", "TemplateMatch", "Templates"]
 
 #: Templates that are kept at a time.
 _MANY: Final = 64
@@ -46,26 +47,17 @@ _LONGEST: Final = 1 << 15
 #: What is filled with constants in order to be converted has so many parts at most.
 _LARGE: Final = 256
 
-_COUNTED: Final = -1  # one byte says how many follow
-_COUNTED4: Final = -4
-_LINES: Final = -2  # two lines
-#: How many bytes follow an opcode. Streams with others have no template.
-_WIDTHS: Final[dict[int, int]] = {
-    **dict.fromkeys(b"\x94N()\x85\x86\x87\x88\x89012etadsul]}obR.\x81\x8f\x90\x91\x92\x93", 0),
-    **dict.fromkeys(b"hqK\x80", 1),
-    **dict.fromkeys(b"Jjr", 4),
-    **dict.fromkeys(b"G\x95", 8),
-    ord("M"): 2,
-    ord("c"): _LINES,
-    **dict.fromkeys(b"\x8cC\x8a", _COUNTED),
-    **dict.fromkeys(b"XB", _COUNTED4),
+#: Opcodes that a stream may have. Streams with others have no template.
+_SUPPORTED: Final = frozenset(
+    b"\x94N()\x85\x86\x87\x88\x89012etadsul]}obR.\x81\x8f\x90\x91\x92\x93hqK\x80JjrG\x95Mc\x8cC\x8aXB"
+)
+#: Types of constants, in kinds that can stand for each other: what follows them differs.
+_KIND_OF: Final = {
+    **dict.fromkeys(("None", "bool", "int", "float"), b"number"),
+    "str": b"text",
+    "bytes": b"bytes",
 }
-#: Constants, in kinds that can stand for each other: what follows them differs.
-_KINDS: Final[dict[int, bytes]] = {
-    **dict.fromkeys(b"N\x88\x89KMJG\x8a", b"number"),
-    **dict.fromkeys(b"\x8cX", b"text"),
-    **dict.fromkeys(b"CB", b"bytes"),
-}
+_KINDS: Final = {code: _KIND_OF[BY_CODE[code].makes] for code in _SUPPORTED if BY_CODE[code].makes}
 _FRAME: Final = 0x95
 _LARGE_BYTES: Final = 1024  # byte strings from here on are not copied by the ordinary reader
 
@@ -74,18 +66,6 @@ _TAIL: Final = 512
 
 _double = struct.Struct(">d").unpack_from
 _from_bytes = int.from_bytes
-
-
-def _end(data: bytes, at: int) -> int:
-    """Return where the opcode at `at` ends; `LookupError` or `ValueError` if that cannot be told."""
-    width = _WIDTHS[data[at]]
-    if width >= 0:
-        return at + 1 + width
-    if width == _COUNTED:
-        return at + 2 + data[at + 1]
-    if width == _LINES:
-        return data.index(b"\n", data.index(b"\n", at) + 1) + 1
-    return at + 5 + _from_bytes(data[at + 1 : at + 5], "little")
 
 
 def _constant(data: bytes, at: int) -> Any:
@@ -101,7 +81,7 @@ def _constant(data: bytes, at: int) -> Any:
         return True
     if opcode == 0x89:
         return False
-    end = _end(data, at)
+    end = end_of(data, at)
     if opcode == 0x58:  # X
         return str(data[at + 5 : end], "utf-8", "surrogatepass")
     if opcode == 0x43:  # C
@@ -119,9 +99,11 @@ def _opcodes(data: bytes) -> list[tuple[int, int]] | None:
     at = 0
     try:
         while True:
-            end = _end(data, at)
+            end = end_of(data, at)
             opcode = data[at]
-            if (opcode == 0x42 and end - at >= _LARGE_BYTES) or end > len(data):
+            if opcode not in _SUPPORTED or end > len(data):
+                return None
+            if opcode == 0x42 and end - at >= _LARGE_BYTES:
                 return None
             found.append((at, end))
             if opcode == 0x2E:  # STOP
@@ -131,7 +113,7 @@ def _opcodes(data: bytes) -> list[tuple[int, int]] | None:
         return None
 
 
-class Glance:
+class TemplateMatch:
     """One stream, as far as it was looked at.
 
     Attributes
@@ -182,9 +164,9 @@ class Glance:
                 large.add(id(raw))
         raise LargePartError
 
-    def whole(self) -> Glance:
+    def whole(self) -> TemplateMatch:
         """Return the same without a template."""
-        return self if self._template is None else Glance(RawTree(run(transcribe(self._data))))
+        return self if self._template is None else TemplateMatch(RawTree(run(rewrite(self._data))))
 
     def _fill(self, raw: Any, made: dict[int, Any], left: list[int]) -> Any:
         if type(raw) is list and raw[2] == PERSISTENT:
@@ -246,7 +228,7 @@ class _Template:
             if i in self._any or data[start:end] == example:
                 continue
             same = data[start] == example[0] and end - start == len(example)
-            (self._masked if same and _WIDTHS[example[0]] else self._any).add(i)
+            (self._masked if same and BY_CODE[example[0]].width else self._any).add(i)
         if len(self._any) >= _PARTS:
             return False
         self._build(data, opcodes)
@@ -270,8 +252,8 @@ class _Template:
                 self._places.append((len(self._parts), begin - start))
             free = end - begin - 1 if data[begin] == _FRAME else 0
             if i is not None and i in self._masked:
-                width = _WIDTHS[data[begin]]
-                free = end - begin - 1 + min(width, 0)  # the length must be the same
+                opcode = BY_CODE[data[begin]]
+                free = end - begin - 1 - opcode.width * opcode.counted  # the length must be the same
             mask += b"\xff" * (end - begin - free) + b"\0" * free
         self._part(data[start:], mask, b"")
         size, all_mask, expected, _ = self._parts[-1]
@@ -297,7 +279,7 @@ class _Template:
                 if kind:
                     if _KINDS[data[end]] is not kind:
                         return None
-                    at = _end(data, end)
+                    at = end_of(data, end)
                     if at - end > _LARGE_BYTES:
                         return None
                     if kind == b"text":
@@ -325,8 +307,8 @@ class Templates:
     --------
     >>> import pickle
     >>> templates = Templates()
-    >>> glances = [templates.read(pickle.dumps({"size": n, "name": f"run {n}"})) for n in range(3)]
-    >>> [glance.get(((".", "name"),)) for glance in glances]
+    >>> matches = [templates.read(pickle.dumps({"size": n, "name": f"run {n}"})) for n in range(3)]
+    >>> [match.get(((".", "name"),)) for match in matches]
     ['run 0', 'run 1', 'run 2']
     """
 
@@ -336,7 +318,7 @@ class Templates:
         self._unfit = 0
         self._learnt = 0
 
-    def match(self, stream: Any) -> Glance | None:
+    def match(self, stream: Any) -> TemplateMatch | None:
         """Look at a stream that fits a template; `None` for others."""
         if len(stream) > _LONGEST:
             return None
@@ -349,7 +331,7 @@ class Templates:
                 if starts is not None:
                     if at:  # what is met often moves to the front
                         templates[at - 1 : at + 1] = template, templates[at - 1]
-                    return Glance(template.form, template, data, starts)
+                    return TemplateMatch(template.form, template, data, starts)
         return None
 
     def learn(self, stream: Any) -> None:
@@ -359,7 +341,7 @@ class Templates:
             self._learnt += 1
             self._learn(bytes(stream))
 
-    def read(self, stream: Any, buffers: Sequence[Any] = ()) -> Glance:
+    def read(self, stream: Any, buffers: Sequence[Any] = ()) -> TemplateMatch:
         """Look at a stream.
 
         Raises
@@ -368,12 +350,12 @@ class Templates:
             As `gc3store.inspection.read`.
         """
         if buffers:
-            return Glance(RawTree(run(transcribe(stream, buffers))))
-        glance = self.match(stream)
-        if glance is None:
-            glance = Glance(RawTree(run(transcribe(stream))))
+            return TemplateMatch(RawTree(run(rewrite(stream, buffers))))
+        match = self.match(stream)
+        if match is None:
+            match = TemplateMatch(RawTree(run(rewrite(stream))))
             self.learn(stream)
-        return glance
+        return match
 
     def _learn(self, data: bytes) -> None:
         opcodes = _opcodes(data)
@@ -414,7 +396,7 @@ def _pieces(data: bytes, opcodes: list[tuple[int, int]], slots: list[int], stand
 
 def _run(data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> Any:
     """Return what a stream makes with slots in it: persistent IDs, of which it has no others."""
-    return run(transcribe(_pieces(data, opcodes, slots, lambda i, _: b"J" + i.to_bytes(4, "little") + b"Q")))
+    return run(rewrite(_pieces(data, opcodes, slots, lambda i, _: b"J" + i.to_bytes(4, "little") + b"Q")))
 
 
 def _skeleton(data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gc3store.inspection.machine.framing import framed
+from gc3store.inspection.machine.opcodes import BY_NAME, Opcode
 
 __all__ = ["Editor", "Entry", "Item", "MalformedError", "Node", "Program", "get", "put"]
 
@@ -92,27 +93,9 @@ def get(key: object) -> Item:
 
 
 _MARK = Node("mark", -1)
-_PUTS = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
-_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
-_TEXTS = (
-    "STRING",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-    "UNICODE",
-    "SHORT_BINUNICODE",
-    "BINUNICODE",
-    "BINUNICODE8",
-)
-_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")
-_ATOMS = frozenset({"NONE", "NEWTRUE", "NEWFALSE", *_TEXTS, *_NUMBERS})
+#: Types of the constants whose value is kept.
+_ATOMS = frozenset({"None", "bool", "int", "str"})
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-#: For every other opcode: how many entries it takes (-1: as far as the last MARK), below
-#: those how many more, and how many it leaves.
-_EFFECTS: dict[str, tuple[bool, int, int]] = {}
-for _op in pickletools.opcodes:
-    _marked = pickletools.markobject in _op.stack_before
-    _plain = [k for k in _op.stack_before if k not in (pickletools.markobject, pickletools.stackslice)]
-    _EFFECTS[_op.name] = (_marked, len(_plain), len(_op.stack_after))
 
 
 class Program:
@@ -183,17 +166,18 @@ class Program:
             return items, mark
 
         for i, (name, arg, _) in enumerate(self.ops):
-            if name in _PUTS:
+            opcode = BY_NAME[name]
+            if opcode.is_put:
                 top = stack[-1]
                 memo[len(memo) if name == "MEMOIZE" else int(arg)] = (top, i)
                 if top.node.stored < 0:
                     top.node.stored = i
                 self.definitions[i] = top
-            elif name in _GETS:
+            elif opcode.is_get:
                 entry, where = memo[int(arg)]
                 self.uses[i] = where
                 stack.append(Entry(entry.node, i))
-            elif name in _ATOMS:
+            elif opcode.makes in _ATOMS:
                 stack.append(Entry(Node("atom", i, arg), i))
             elif name == "MARK":
                 stack.append(Entry(_MARK, i))
@@ -246,25 +230,24 @@ class Program:
             elif name == "STOP":
                 self.root = stack.pop()
             else:
-                self._other(name, i, stack, to_mark)
+                self._other(opcode, i, stack, to_mark)
 
-    def _other(self, name: str, i: int, stack: list[Entry], to_mark: Any) -> None:
-        marked, below, left = _EFFECTS[name]
+    def _other(self, opcode: Opcode, i: int, stack: list[Entry], to_mark: Any) -> None:
         taken: list[Entry] = []
         first = i
-        if marked:
+        if opcode.marked:
             taken, first = to_mark()
-        for _ in range(below):
+        for _ in range(opcode.takes):
             taken.append(stack.pop())
             first = min(first, taken[-1].first)
-        if name in ("APPEND", "APPENDS", "ADDITEMS"):  # they give back what they were given
+        if opcode.is_adding or opcode.name == "APPEND":  # they give back what they were given
             target = taken[-1]
             target.node.last = i
             stack.append(target)
             return
-        if name == "DUP":
+        if opcode.name == "DUP":
             raise MalformedError("it duplicates its stack, as no pickler does")
-        stack.extend(Entry(Node("other", i), first) for _ in range(left))
+        stack.extend(Entry(Node("other", i), first) for _ in range(opcode.leaves))
 
 
 class Editor:
@@ -327,7 +310,7 @@ class Editor:
 
         def emit(i: int) -> Iterator[bytes]:
             name, _, raw = ops[i]
-            if name in _PUTS:
+            if BY_NAME[name].is_put:
                 yield from store(i)
             elif i in uses:
                 yield from fetch(uses[i])

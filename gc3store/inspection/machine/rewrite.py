@@ -49,6 +49,7 @@ from functools import cache
 from typing import Any, Final
 
 from gc3store.errors import CorruptRecordError, InspectionError
+from gc3store.inspection.machine.arguments import HANDLERS, node
 from gc3store.inspection.machine.nodes import (
     CALL,
     DICT,
@@ -68,9 +69,8 @@ from gc3store.inspection.machine.nodes import (
     STATE,
     Node,
 )
-from gc3store.inspection.machine.opcodes import HANDLERS, node
 
-__all__ = ["Transcript", "run", "transcribe"]
+__all__ = ["RewrittenPickle", "rewrite", "run"]
 
 # Replacements that depend on nothing but the opcode. Each leaves the stack as the opcode
 # itself would, with a Node where an object would be.
@@ -135,7 +135,7 @@ def _lexer() -> re.Pattern[bytes]:
     return re.compile(rb"((?:" + stays + rb")" + repeat + rb")(" + replaced + rb"|.*)", re.DOTALL)
 
 
-class Transcript:
+class RewrittenPickle:
     """A stream rewritten into the sublanguage.
 
     Attributes
@@ -147,28 +147,32 @@ class Transcript:
         in the input, and out-of-band buffers. Read-only.
     effects : bool
         Whether there are calls whose result is thrown away.
+    length : int
+        Bytes of the input.
+    protocol : int
+        The protocol that the input says it has; 0 where it says nothing.
     size : int
         Bytes of the input up to and including STOP.
     """
 
-    __slots__ = ("_data", "_foreign", "_length", "_proto", "body", "buffers", "effects", "size")
+    __slots__ = ("_data", "_foreign", "body", "buffers", "effects", "length", "protocol", "size")
 
     def __init__(self, data: bytes | memoryview, buffers: Iterable[Any] | None) -> None:
         self._data = data
-        self._length = len(data)
+        self.length = len(data)
         self._foreign: Iterator[Any] = iter(buffers or ())
-        self._proto = 0
+        self.protocol = 0
         self.buffers: list[memoryview] = []
         self.effects = False
         self.size = 0
         self.body = b"".join(self._pieces())
 
     def _pieces(self) -> Iterator[bytes]:
-        data, length = self._data, self._length
+        data, length = self._data, self.length
         lex = _lexer().findall
         at = 0
         if length > 11 and data[0] == 0x80 and data[2] == 0x95 and data[1] <= pickle.HIGHEST_PROTOCOL:
-            self._proto = data[1]
+            self.protocol = data[1]
             at = 11  # PROTO and the first FRAME
         # A window keeps what an opcode that is not in the expression throws away small.
         window = 1 << 14
@@ -178,7 +182,7 @@ class Transcript:
                     f"The pickle ends after {length} bytes without a STOP opcode; it was cut off."
                 )
             tokens = lex(data, at, at + window)
-            replacements = _REPLACEMENTS if self._proto > 2 else _OLD_REPLACEMENTS
+            replacements = _REPLACEMENTS if self.protocol > 2 else _OLD_REPLACEMENTS
             if tokens[-1] == (b"", b""):
                 tokens.pop()  # an empty match at the very end
             run_, rest = tokens[-1]
@@ -219,9 +223,9 @@ class Transcript:
     def take(self, at: int, count: int) -> tuple[bytes, int]:
         """Return `count` bytes from `at`, and where they end."""
         end = at + count
-        if count < 0 or end > self._length:
+        if count < 0 or end > self.length:
             raise CorruptRecordError(
-                f"The pickle announces {count} bytes at byte {at}, where {self._length - at} are left; "
+                f"The pickle announces {count} bytes at byte {at}, where {self.length - at} are left; "
                 "it was cut off or is damaged."
             )
         return bytes(self._data[at:end]), end
@@ -241,7 +245,7 @@ class Transcript:
     def view(self, at: int, count: int) -> tuple[bytes, int]:
         """Return NEXT_BUFFER for the `count` bytes at `at`, and where they end."""
         end = at + count
-        if end > self._length:
+        if end > self.length:
             self.take(at, count)
         self.buffers.append(memoryview(self._data)[at:end].toreadonly())
         return b"\x97", end
@@ -273,7 +277,7 @@ _LINE: Final = re.compile(rb"([^\n]*)\n")
 _KNOWN: Final = frozenset(bytes([byte]) for byte in rb"hKqGMJjrXCUgpR" + b"\x8c\x8a")
 
 
-def transcribe(data: bytes | bytearray | memoryview, buffers: Iterable[Any] | None = None) -> Transcript:
+def rewrite(data: bytes | bytearray | memoryview, buffers: Iterable[Any] | None = None) -> RewrittenPickle:
     """Rewrite a pickle stream; see the module's text.
 
     Raises
@@ -284,7 +288,7 @@ def transcribe(data: bytes | bytearray | memoryview, buffers: Iterable[Any] | No
         If it asks for what only a hostile stream needs, or for buffers that are not there.
     """
     view = data if isinstance(data, bytes) else memoryview(data).cast("B").toreadonly()
-    return Transcript(view, buffers)
+    return RewrittenPickle(view, buffers)
 
 
 class _Frame:
@@ -303,30 +307,30 @@ class _Frame:
 
 
 class _Machine(pickle.Unpickler):
-    """The C unpickler, for streams that a `Transcript` has rewritten."""
+    """The C unpickler, for streams that a `RewrittenPickle` has rewritten."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise InspectionError(f"Reading inertly never looks up {module}.{name}.")  # pragma: no cover
 
 
-def run(transcript: Transcript, *, observe: Callable[[tuple[Any, ...]], Node] | None = None) -> Any:
+def run(rewritten: RewrittenPickle, *, observe: Callable[[tuple[Any, ...]], Node] | None = None) -> Any:
     """Return what a rewritten stream makes: constants, tuples, lists and nodes.
 
     Parameters
     ----------
-    transcript : Transcript
+    rewritten : RewrittenPickle
         The rewritten stream.
     observe : callable, optional
         Called in place of `list`, for a look at nodes that the result may not contain.
     """
     machine = _Machine(
-        _Frame(transcript.body),
+        _Frame(rewritten.body),
         # Strings of Python 2 may be text or binary data; this keeps both.
         encoding="utf-8",
         errors="surrogateescape",
-        buffers=transcript.buffers or None,
+        buffers=rewritten.buffers or None,
     )
-    watched = observe is not None or transcript.effects
+    watched = observe is not None or rewritten.effects
     machine.persistent_load = _observer(observe) if watched else list  # type: ignore[method-assign]
     try:
         return machine.load()
