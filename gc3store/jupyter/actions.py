@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import cloudpickle
 
 from gc3store.errors import NotSupportedError, ObjectNotFoundError, StoreError, UsageError
+from gc3store.jupyter.catalogue import Catalogue
 from gc3store.jupyter.lookup import entries, versions
 from gc3store.jupyter.outcome import STORE, Failure, Outcome, Undo, VariableExistsError
 from gc3store.jupyter.variables import check_variable, suggest
@@ -63,9 +64,7 @@ Namespace = MutableMapping[str, Any]
 
 def describe(store: Store, id_: str) -> Record:
     """Return what `store` knows of an object, be it only its ID."""
-    if store.offers("describe"):
-        return store.describe(id_)
-    return Record(id=id_, cls=id_.rpartition(".")[0])
+    return Catalogue(store).describe(id_)
 
 
 def load(
@@ -92,7 +91,7 @@ def load(
     if variable is None:
         variable = suggest(record, _Taken(namespace, value))
     _bind(namespace, {variable: value}, overwrite=overwrite)
-    size = f" ({human_size(record.size)})" if store.offers("describe") else ""
+    size = f" ({human_size(record.size)})" if record.size else ""
     return Outcome(
         message=f"{variable} = {type(value).__name__} {id_!r}{size}",
         magic=f"%store_load {shlex.quote(id_)} as {variable}{' --force' if overwrite else ''}",

@@ -1,20 +1,18 @@
 """A store's catalogue as the browser needs it, whatever the store can do.
 
-A store that answers queries is asked; one that only lists its IDs has its list
-searched here; one that does neither can still load what the user names. What
-is missing is said in plain sentences (`Catalogue.notes`).
+What a store does not offer itself, the defaults of `Store` do from its list of IDs; a store
+without a list can still load what the user names. What is missing is said in plain
+sentences (`Catalogue.notes`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from gc3store.errors import NotSupportedError, ObjectNotFoundError
-from gc3store.ids import number_of
 from gc3store.jupyter.fields import SHOWN_FIELDS
 from gc3store.query import Condition, Query
 from gc3store.record import Record
@@ -31,7 +29,7 @@ _TABLE = tuple(name for name in SHOWN_FIELDS if name != "id")
 
 
 class Catalogue:
-    """Answers questions about the records of `store`, by its own means or by going through its list.
+    """Answers questions about the records of `store`.
 
     Parameters
     ----------
@@ -77,38 +75,23 @@ class Catalogue:
     @property
     def columns(self) -> tuple[str, ...]:
         """The store's user columns."""
-        columns = getattr(self.store, "columns", ())
-        try:
-            return tuple(str(name) for name in columns if str(name).isidentifier())
-        except TypeError:
-            return ()
+        return tuple(name for name in self.store.columns if name.isidentifier())
 
     def rows(self, query: Query) -> list[Record]:
         """Return the records that `query` asks for."""
-        if self.queries:
-            found = self.store.records(query)
-            if hasattr(found, "close"):
-                with closing(found):  # type: ignore[type-var]
-                    return list(found)
-            return list(found)
-        return list(query.apply(self._listed()))
+        found = self.store.records(query)
+        if hasattr(found, "close"):
+            with closing(found):  # type: ignore[type-var]
+                return list(found)
+        return list(found)
 
     def count(self, query: Query | None = None) -> int:
         """Return how many records match, offset and limit aside."""
-        query = (query or Query()).but(offset=0, limit=None, order=())
-        if self.store.offers("count"):
-            return self.store.count(query)
-        if self.queries:
-            return sum(1 for _ in self.store.records(query))
-        return sum(1 for _ in query.apply(self._listed()))
+        return self.store.count(query)
 
     def facets(self, field: str, query: Query) -> dict[Any, int]:
         """Return how many of the matching records have which value of `field`."""
-        query = query.but(offset=0, limit=None, order=())
-        if self.store.offers("facets"):
-            return self.store.facets(field, query)
-        records = self.store.records(query) if self.queries else query.apply(self._listed())
-        return dict(Counter(record[field] for record in records))
+        return self.store.facets(field, query)
 
     def describe(self, id_: str) -> Record:
         """Return everything known of an object.
@@ -119,11 +102,9 @@ class Catalogue:
             If the store knows of no object with this ID; a store that can neither
             describe nor list is taken at its word.
         """
-        if self.describes:
+        if self.lists or self.describes:
             return self.store.describe(id_)
-        if self.lists and id_ not in self.store:
-            raise ObjectNotFoundError(f"There is no object {id_[:60]!r} in this store.", id=id_)
-        return _bare(id_)
+        return Record(id=id_, cls=id_.rpartition(".")[0])
 
     def position(self, id_: str, query: Query) -> int | None:
         """Return how many of the records that `query` asks for come before `id_`.
@@ -133,7 +114,7 @@ class Catalogue:
         """
         query = query.but(offset=0, limit=None)
         if not self.queries:
-            for index, record in enumerate(query.apply(self._listed())):
+            for index, record in enumerate(self.rows(query)):
                 if record.id == id_:
                     return index
             return None
@@ -184,33 +165,10 @@ class Catalogue:
         index = pd.Index([record.id for record in records], name="id", dtype="object")
         return pd.DataFrame(data, index=index, columns=names)
 
-    def _listed(self) -> Iterator[Record]:
-        if not self.lists:
-            return
-        for number, id_ in enumerate(self.store.list()):
-            yield _bare(str(id_), number)
-
 
 def _cell(record: Record, name: str) -> Any:
     value = record.columns.get(name) if name not in _TABLE else record[name]
     return ", ".join(value) if isinstance(value, tuple) else value
-
-
-class _Numbered(Record):
-    """A record whose ID may have no number: its place in the list stands for it."""
-
-    __slots__ = ()
-
-    @property
-    def number(self) -> int:
-        try:
-            return number_of(self.id)
-        except ValueError:
-            return self.revision
-
-
-def _bare(id_: str, place: int = 0) -> Record:
-    return _Numbered(id=id_, cls=id_.rpartition(".")[0], revision=place)
 
 
 class Selected:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from gc3store.errors import InvalidIdError, NotSupportedError, ObjectNotFoundError
@@ -44,7 +43,7 @@ def entries(store: Store, query: Query) -> list[Record]:
 
 def versions(store: Store, name: str, *, limit: int | None = None) -> list[Record]:
     """Return the objects saved under `name`, the newest first."""
-    if not store.offers("records"):
+    if not Catalogue(store).lists:
         return []
     query = Query(conditions=(Condition("name", "=", name),), order=(("number", True),), limit=limit)
     return list(store.records(query))
@@ -65,8 +64,8 @@ def resolve(store: Store, text: str) -> str:
     ObjectNotFoundError
         If there is no such object; the message suggests one that there is.
     """
-    if not store.offers("records"):
-        return _resolve_in_list(store, text)
+    if not Catalogue(store).lists:
+        return text  # the store itself knows best what its IDs are
     if (id_ := _existing(store, text)) is not None:
         return id_
     if found := versions(store, text, limit=1):
@@ -78,14 +77,18 @@ def resolve(store: Store, text: str) -> str:
 
 
 def _existing(store: Store, text: str) -> str | None:
+    if not store.offers("records") and text in store.list():
+        return text  # its IDs may be of any form
     conditions = []
     with contextlib.suppress(InvalidIdError):
         conditions.append(Condition("id", "=", check_id(text)))
         if text.isdecimal():
             conditions.append(Condition("number", "=", int(text)))
     for condition in conditions:
-        for record in store.records(Query(conditions=(condition,), limit=1)):
-            return record.id
+        for record in store.records(Query(conditions=(condition,))):
+            # Where an ID has no number, its place in the list is the number of its record.
+            if record.id == text or record.id.rpartition(".")[2].isdecimal():
+                return record.id
     return None
 
 
@@ -97,18 +100,6 @@ def _version(found: list[Record], name: str, version: int) -> str:
         return found[-version - 1].id
     there_is = "there is only 1 version" if len(found) == 1 else f"there are {len(found):,} versions"
     raise ObjectNotFoundError(f"{name!r} has no version {version}; {there_is}.", id=f"{name}@{version}")
-
-
-def _resolve_in_list(store: Store, text: str) -> str:
-    if not store.offers("list"):
-        return text  # the store itself knows best what its IDs are
-    ids = store.list()
-    if text in ids:
-        return text
-    numbered = [id_ for id_ in ids if id_.rpartition(".")[2] == text]
-    if len(numbered) == 1:
-        return numbered[0]
-    raise _not_found(text, ids)
 
 
 def _not_found(text: str, neighbours: Iterable[str]) -> ObjectNotFoundError:
@@ -134,10 +125,8 @@ def starting_with(store: Store, prefix: str, *, limit: int) -> list[str]:
 
     The store is asked for the range, so this costs little in a large store.
     """
-    if not store.offers("records"):
-        if not store.offers("list"):
-            return []
-        return list(islice((id_ for id_ in store.list() if id_.startswith(prefix)), limit))
+    if not Catalogue(store).lists:
+        return []
     found: list[str] = []
     for field in ("name", "id"):
         inside = (Condition(field, ">=", prefix), Condition(field, "<", prefix + "\U0010ffff"))

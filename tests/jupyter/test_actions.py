@@ -17,6 +17,7 @@ from gc3store.errors import (
     UsageError,
 )
 from gc3store.jupyter import actions
+from gc3store.jupyter.lookup import resolve
 from gc3store.jupyter.variables import check_variable, suggest, variables
 from gc3store.record import Record
 
@@ -353,3 +354,18 @@ def test_knows_nothing_of_notebooks():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_place_in_a_list_is_not_the_number_of_an_id():
+    """A store may give IDs without numbers; a number then names none of its objects."""
+    store = Lists()
+    store.objects = {"alpha": 1, "beta": 2, "job.7": 3}
+    assert [resolve(store, text) for text in ("beta", "job.7", "7", "07")] == [
+        "beta",
+        "job.7",
+        "job.7",
+        "job.7",
+    ]
+    for text in ("0", "1"):
+        with pytest.raises(ObjectNotFoundError):
+            resolve(store, text)

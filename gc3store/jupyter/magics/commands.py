@@ -115,7 +115,7 @@ class StoreMagics(Magics):
         if used:
             self.current.release_ownership()
             return store
-        objects = f", {Catalogue(store).count():,} objects" if store.offers("count") else ""
+        objects = f", {Catalogue(store).count():,} objects" if Catalogue(store).lists else ""
         self.say(f"Using {store.url or repr(store)}{objects}")
         return None
 
@@ -366,7 +366,7 @@ class StoreMagics(Magics):
                 kind = type(store).__name__
                 raise UsageError(f"A {kind} store cannot put objects back; add --no-undo to remove them all.")
             return
-        if everything and store.offers("records"):
+        if everything:
             size = sum(record.size for record in store.records())
         else:
             size = sum(actions.describe(store, id_).size for id_ in ids)

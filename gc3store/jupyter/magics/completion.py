@@ -179,7 +179,7 @@ def _queries(context: Context, word: str) -> list[str]:
 
 
 def _names(context: Context, word: str) -> list[str]:
-    if context.store is None or not context.store.offers("records"):
+    if context.store is None:
         return []
     conditions = (Condition("name", ">=", word), Condition("name", "<", word + "\U0010ffff"))
     query = Query(conditions=conditions, order=(("number", True),), limit=LIMIT)
@@ -191,7 +191,7 @@ def _tags(context: Context, word: str) -> list[str]:
 
 
 def _facets(context: Context, field: str) -> list[str]:
-    if context.store is None or not context.store.offers("facets"):
+    if context.store is None:
         return []
     return _without_blanks(str(value) for value in context.store.facets(field) if value)
 
