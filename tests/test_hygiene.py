@@ -88,8 +88,7 @@ def test_looking_reads_no_large_payload(tmp_path):
         with make_store(url) as store:
             store.save(os.urandom(20_000_000))
         code = f"""
-            import gc3store
-from gc3store import make_store
+            from gc3store import make_store
             store = make_store({url!r})
             open("/dev/null").close()
             store.list(), store.describe("bytes.1"), list(store.records()), store.facets("cls"), repr(store)
@@ -112,8 +111,7 @@ def test_when_save_returns_the_object_is_on_stable_storage(place, durable):
         store.save("first")
     code = f"""
         import os
-        import gc3store
-from gc3store import make_store
+        from gc3store import make_store
         store = make_store({place.url!r}, durable={durable})
         store.save("warm up")
         os.path.exists("/begin")
