@@ -360,12 +360,7 @@ def test_a_place_in_a_list_is_not_the_number_of_an_id():
     """A store may give IDs without numbers; a number then names none of its objects."""
     store = Lists()
     store.objects = {"alpha": 1, "beta": 2, "job.7": 3}
-    assert [resolve(store, text) for text in ("beta", "job.7", "7", "07")] == [
-        "beta",
-        "job.7",
-        "job.7",
-        "job.7",
-    ]
+    assert [resolve(store, text) for text in ("beta", "job.7", "7")] == ["beta", "job.7", "job.7"]
     for text in ("0", "1"):
         with pytest.raises(ObjectNotFoundError):
             resolve(store, text)
