@@ -1,8 +1,10 @@
 """Killed, or refused by the system, at any system call that writes: nothing stored is hurt.
 
 A child process that holds the store open is attached to by strace, which makes its N-th
-call that writes kill it, or fail with ENOSPC or EIO; for every N in turn (all of them with
-``-m soak``, some otherwise). Then a fresh process looks at what is left.
+call that writes kill it, or fail with ENOSPC or EIO. With ``-m soak`` each call meets each
+fault. Otherwise each call meets one of them, and which one changes from call to call and
+from operation to operation; of the many calls that write a large object some are chosen.
+Then a fresh process looks at what is left.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from gc3store.testing import FreshProcess, Node, Point, in_fresh_process
 from .conftest import place_in
 from .tracing import WRITING, trace, wait_at
 
-#: How many points of each series are tried by default, besides those that change names.
-SOME = 4
+FAULTS = {"KILL": "signal=KILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO"}
+#: How many calls of an operation meet a fault by default.
+SOME = 18
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -251,7 +254,7 @@ def outcome_of(child):
         raise
 
 
-class Trial:
+class Trials:
     """A store as it was before, as often as it is needed."""
 
     def __init__(self, folder, kind):
@@ -276,38 +279,38 @@ class Trial:
         return outcomes, calls
 
 
+@pytest.fixture(scope="module", params=["directory", "sqlite"])
+def trials(request, tmp_path_factory):
+    return Trials(tmp_path_factory.mktemp("trials"), request.param)
+
+
+def chosen(calls, first, form):
+    """Return the numbers of calls, and the fault that each meets."""
+    if form == "every fault":
+        return [(n, fault) for n in range(len(calls)) for fault in FAULTS]
+    step = max(1, len(calls) / SOME)
+    numbers = sorted({int(n * step) for n in range(min(SOME, len(calls)))} | {len(calls) - 1})
+    return [(n, list(FAULTS)[(first + i) % len(FAULTS)]) for i, n in enumerate(numbers)]
+
+
 FORMS = [
-    "some points",
-    pytest.param("every point", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    "one fault",
+    pytest.param("every fault", marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
 ]
 
 
-def _kinds():
-    return pytest.mark.parametrize("kind", ["directory", "sqlite"])
-
-
-@_kinds()
 @pytest.mark.parametrize("name", list(OPERATIONS))
-@pytest.mark.parametrize("fault", ["KILL", "ENOSPC", "EIO"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_fault_at_a_call_that_writes(tmp_path, kind, name, fault, form, record_property):
-    trial = Trial(tmp_path, kind)
-    outcomes, calls = trial.run(name)
+def test_a_fault_at_a_call_that_writes(trials, name, form, record_property):
+    outcomes, calls = trials.run(name)
     assert outcomes == ["done"]
     assert calls
-    points = list(range(1, len(calls) + 1))
-    if form == "some points" and len(points) > SOME:
-        # The same ones each time, others for each operation; and where names change, and the last ones.
-        start = (list(OPERATIONS).index(name) + len(fault)) % 3
-        naming = [n for n in points if calls[n - 1][0].startswith(("rename", "unlink"))]
-        points = sorted({*points[start :: max(1, len(points) // (SOME - 2))], *naming, *points[-2:]})
-    injection = "signal=KILL" if fault == "KILL" else f"error={fault}"
     tried, problems = [], []
-    for n in points:
-        call, nth, again = calls[n - 1]
-        what = f"{call} {nth}"
+    for n, fault in chosen(calls, list(OPERATIONS).index(name), form):
+        call, nth, again = calls[n]
+        what = f"{fault} at {call} {nth}"
         try:
-            outcomes, _ = trial.run(name, "-e", f"inject={call}:{injection}:when={nth}")
+            outcomes, _ = trials.run(name, "-e", f"inject={call}:{FAULTS[fault]}:when={nth}")
         except AssertionError as error:
             problems.append(f"{what}: {error}")
             continue
@@ -316,19 +319,17 @@ def test_a_fault_at_a_call_that_writes(tmp_path, kind, name, fault, form, record
         if again and outcomes[-1] not in ("done", "killed"):
             problems.append(f"{what}: does not succeed when tried again: {outcomes}")
     record_property(
-        "points tried", f"{kind}, {name}, {fault}: {len(points)} of {len(calls)}: {'; '.join(tried)}"
+        "faults", f"{trials.kind}, {name}: {len(tried)} at {len(calls)} calls: {'; '.join(tried)}"
     )
     assert not problems, "\n".join(problems)
 
 
-@_kinds()
 @pytest.mark.parametrize("call", ["fsync", "fdatasync", "rename", "unlink"])
-def test_killed_in_a_thread_that_syncs(tmp_path, kind, call):
+def test_killed_in_a_thread_that_syncs(trials, call):
     """Calls are counted for each thread; batches are synchronized by several."""
-    trial = Trial(tmp_path, kind)
     for name in ("save_many", "save graph"):
-        trial.run(name, "-e", f"inject={call}:signal=KILL:when=1")
-        trial.run(name, "-e", f"inject={call}:error=EIO:when=1")
+        trials.run(name, "-e", f"inject={call}:signal=KILL:when=1")
+        trials.run(name, "-e", f"inject={call}:error=EIO:when=1")
 
 
 def create(url, gate):
@@ -346,8 +347,8 @@ def created(url):
         assert store.list() == [*before, id_]
 
 
-@_kinds()
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["directory", "sqlite"])
+@pytest.mark.parametrize("form", ["some calls", pytest.param("every call", marks=FORMS[1].marks)])
 def test_killed_while_the_store_is_created(tmp_path, kind, form, record_property):
     def trial(*options):
         trial.count += 1
@@ -365,10 +366,10 @@ def test_killed_while_the_store_is_created(tmp_path, kind, form, record_property
     trial.count = 0
     outcome, calls = trial()
     assert outcome == "Point.1"
-    step = 1 if form == "every point" else max(1, len(calls) // 8)
-    chosen = [c for n, c in enumerate(calls) if n % step == 0 or c[0].startswith("rename")]
-    for call, nth, _ in chosen:
+    step = 1 if form == "every call" else max(1, len(calls) // 8)
+    killed = [c for n, c in enumerate(calls) if n % step == 0 or c[0].startswith("rename")]
+    for call, nth, _ in killed:
         outcome, _ = trial("-e", f"inject={call}:signal=KILL:when={nth}")
         assert outcome == ["killed"]
-    tried = "; ".join(f"{call} {nth}" for call, nth, _ in chosen)
-    record_property("points tried", f"{kind}, first save, KILL: {len(chosen)} of {len(calls)}: {tried}")
+    tried = "; ".join(f"{call} {nth}" for call, nth, _ in killed)
+    record_property("faults", f"{kind}, first save, KILL: {len(killed)} of {len(calls)}: {tried}")

@@ -1,13 +1,15 @@
 """Calls in processes that know nothing of the store or of the caller's objects.
 
 A new interpreter takes half a second or more to import what a store needs. So there
-is one server process that has imported it and done nothing else, and each call is
-made in a child that it forks; where there is no fork, in a new interpreter.
+is one process, the fork server, that has imported it and has used a store of each
+kind that needs no database server, and each call is made in a child that it forks;
+where there is no fork, in a new interpreter.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import pickle
 import select
@@ -16,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,7 +27,10 @@ import cloudpickle
 
 __all__ = ["FreshProcess", "in_fresh_process", "in_new_interpreter"]
 
-_PRELOAD = ("gc3store", "gc3store.sql", "gc3store.testing")
+_PRELOAD = ("gc3store", "gc3store.sql", "gc3store.gc3pie.database", "gc3store.testing", "platformdirs")
+#: URLs of stores, up to the folder, that the fork server uses once. What a first use of a kind of store imports
+#: and compiles takes ten times as long as most calls.
+_USED_ONCE = ("file://{}/directory", "sqlite:///{}/database")
 
 
 def in_fresh_process(function: Callable[..., Any], *args: Any, timeout: float = 120) -> Any:
@@ -147,12 +153,33 @@ def _stop(process: subprocess.Popen[bytes], owner: int, place: str) -> None:
             os.rmdir(os.path.dirname(place))
 
 
+def _use_once() -> None:
+    """Use a store of each kind that needs no server, so that no child has to import and compile what that takes."""
+    from gc3store.errors import MissingDependencyError
+    from gc3store.registry import make_store
+
+    with tempfile.TemporaryDirectory(prefix="gc3store-testing-") as folder:
+        for url in _USED_ONCE:
+            with suppress(MissingDependencyError), make_store(url.format(folder)) as store:
+                id_ = store.save({})
+                store.load(id_)
+                store.verify(id_)
+                store.replace(id_, [])
+                store.update(id_, name="name")
+                store.describe(id_)
+                store.remove(id_)
+    if threading.active_count() > 1:
+        raise AssertionError("a thread of a closed store goes on")
+
+
 def _serve(place: str) -> None:
     import importlib
 
     for name in _PRELOAD:
         with suppress(ImportError):
             importlib.import_module(name)
+    _use_once()
+    gc.freeze()  # children share the memory of what is here, as long as no collector looks at it
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
     listener.listen(64)
