@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
+from gc3store.columns import columns_to_json, merged
 from gc3store.errors import (
     ConflictError,
     CorruptRecordError,
@@ -28,7 +29,8 @@ from gc3store.errors import (
 )
 from gc3store.pickling import Encoded, Source
 from gc3store.query import Query
-from gc3store.record import FIELDS, Record, to_microseconds
+from gc3store.record import ENTRY_FIELDS, FIELDS, Record, to_microseconds
+from gc3store.store import KEEP
 from gc3store.support.graph import dependents
 from gc3store.support.retrying import retried
 
@@ -90,9 +92,12 @@ class PendingRecord:
     references : sequence of (str or PendingRecord)
         What the payload refers to, by position.
     entry : dict
-        The catalogue entry, by the names of `gc3store.record.FIELDS`. Times are in microseconds, the
+        The catalogue entry, by the names of `gc3store.record.ENTRY_FIELDS`. Times are in microseconds, the
         origin is JSON text, ``columns`` are the values of user columns by name. `KEEP` as name or tags
-        keeps what a changed record has. ``created`` is missing unless the record is put back or copied.
+        keeps what a changed record has. ``created`` is missing unless the record is put back or copied;
+        `entry_after` completes all this. Two more are kept beside the payload: ``plain``, see
+        `StoredRecord`, and ``environment``, by which `gc3store.support.provenance.environment_text`
+        gives a text for `gc3store.format.record_from_json`, or `None`.
     stored : bool
         Set by the backend as the last thing that it does for a record that is really there.
     identity, kind
@@ -134,6 +139,26 @@ class PendingRecord:
             return ()
         return tuple([r if isinstance(r, str) else str(r.id) for r in self.references])
 
+    def entry_after(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the complete catalogue entry, with what it keeps of the entry that it replaces.
+
+        Parameters
+        ----------
+        before : mapping or None
+            The entry that is replaced, as `gc3store.format.entry_to_json` returned it; `None` for a
+            record that replaces nothing.
+        """
+        before = before or {}
+        entry = {"created": self.entry["modified"], **self.entry}
+        if "created" in before:
+            entry["created"] = before["created"]
+        if before.get("explicit"):
+            entry["is_root"] = True
+        for name in ("name", "tags"):
+            if entry[name] is KEEP:
+                entry[name] = before.get(name)
+        return entry
+
 
 class Inert(NamedTuple):
     """A payload as it is read without running it.
@@ -168,6 +193,10 @@ class StoredRecord(Source):
     checksum : bytes or None
         What the payload's checksum must be; `None` where opening the record verifies it, or where the
         backend keeps no checksums.
+    stream : bytes or memoryview
+        The pickle stream, unless there is an `opener`.
+    plain : bool
+        Whether it needs none of our hooks for reading, as the entry said when it was saved.
     size : int
         How many bytes of its payload are in memory.
     opener : callable or None
@@ -236,6 +265,17 @@ class Changes(NamedTuple):
     columns: Mapping[str, Any] = {}
     expected: int | None = None
     again: bool = False
+
+    def apply_to(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a catalogue entry with the changes; both as `gc3store.format.entry_to_json` returns entries."""
+        new: dict[str, Any] = {}
+        for name, value in self.fields.items():
+            new[ENTRY_FIELDS[name].key] = list(value) if name == "tags" else value
+        if self.columns:
+            new["columns"] = columns_to_json(
+                merged(entry.get("columns") or {}, self.columns, again=self.again)
+            )
+        return {name: value for name, value in {**entry, **new}.items() if value or name not in new}
 
 
 class Node(NamedTuple):

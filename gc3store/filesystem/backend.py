@@ -19,7 +19,6 @@ from gc3store.backend import (
     mark_stored,
     not_found,
 )
-from gc3store.columns import columns_to_json, merged
 from gc3store.errors import ClosedStoreError, SchemaVersionError, StoreError, StoreUnavailableError
 from gc3store.filesystem.catalogue import DirectoryIndex
 from gc3store.filesystem.layout import VERSION, Layout, path_of
@@ -285,7 +284,7 @@ class FilesystemBackend(Backend):
                     if change.expected not in (None, head.revision):
                         continue
                     old = head.entry()
-                    new = _changed(old, change)
+                    new = change.apply_to(old)
                     changed[id_] = new != old
                     if changed[id_]:
                         staged.append(Staged(self.layout.record_file(id_)))
@@ -383,14 +382,3 @@ def _referenced_first(
     graph = {id_: record.reference_ids() for id_, record in by_id.items()}
     order = [sorted(part, key=existing.__contains__) for part in components(graph, by_id)]
     return [by_id[id_] for part in order for id_ in part]
-
-
-def _changed(entry: Mapping[str, Any], change: Changes) -> dict[str, Any]:
-    """Return a catalogue entry, as a head has it, with changes."""
-    new: dict[str, Any] = {}
-    for name, value in change.fields.items():
-        new["explicit" if name == "is_root" else name] = list(value) if name == "tags" else value
-    if change.columns:
-        merged_values = merged(entry.get("columns") or {}, change.columns, again=change.again)
-        new["columns"] = columns_to_json(merged_values)
-    return {name: value for name, value in {**entry, **new}.items() if value or name not in new}

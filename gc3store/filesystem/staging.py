@@ -11,7 +11,6 @@ from typing import Any
 from gc3store.backend import PendingRecord
 from gc3store.filesystem.layout import Layout
 from gc3store.format import DETACHED, PLAIN, Damaged, Head, aligned, entry_to_json, pack_head
-from gc3store.store import KEEP
 from gc3store.support.files import Staged, sync_directory, sync_files, write_file
 
 __all__ = ["DETACH", "Staging"]
@@ -60,7 +59,11 @@ class Staging:
             payload += aligned(encoded.parts(), encoded.stream_size, sizes)
         else:
             payload.append(encoded.stream)
-        entry = _entry(record, before)
+        old: Mapping[str, Any] | None = None
+        if before is not None:
+            with suppress(Damaged):  # what is damaged can be replaced, and its labels are lost
+                old = before.entry()
+        entry = record.entry_after(old)
         head = pack_head(
             entry_to_json(
                 entry,
@@ -103,21 +106,3 @@ class Staging:
         if head.is_detached:
             with suppress(OSError, Damaged):
                 os.unlink(self._layout.payload_file(head.entry()))
-
-
-def _entry(record: PendingRecord, before: Head | None) -> dict[str, Any]:
-    """Return the entry of a record, with what it keeps of the one that it replaces."""
-    entry = record.entry
-    old: Mapping[str, Any] = {}
-    if before is not None:
-        with suppress(Damaged):  # what is damaged can be replaced, and its labels are lost
-            old = before.entry()
-    new = {"created": entry["modified"], **entry}
-    if "created" in old:
-        new["created"] = old["created"]
-    if old.get("explicit"):
-        new["is_root"] = True
-    for name in ("name", "tags"):
-        if new[name] is KEEP:
-            new[name] = old.get(name)
-    return new
