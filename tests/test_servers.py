@@ -120,6 +120,27 @@ class TestLostConnections:
         assert store.load(id_, fresh=True).value == "lost"
 
     @pytest.mark.parametrize("committed", [True, False])
+    def test_a_change_of_labels_whose_commit_is_not_answered_is_not_taken_for_made(
+        self, store, monkeypatch, committed
+    ):
+        id_ = store.save([0])
+        commit = store.backend.dialect.commit
+
+        def lose(connection):
+            monkeypatch.setattr(store.backend.dialect, "commit", commit)
+            if committed:
+                commit(connection)
+            kill_backends(store)
+            connection.execute("SELECT 1")
+
+        monkeypatch.setattr(store.backend.dialect, "commit", lose)
+        with pytest.raises(OutcomeUnknownError, match="Make the same change again"):
+            store.update(id_, name="label")
+        assert store.find("label") == ([id_] if committed else [])
+        store.update(id_, name="label")
+        assert store.find("label") == [id_]
+
+    @pytest.mark.parametrize("committed", [True, False])
     def test_a_commit_in_doubt_can_be_repeated(self, store, monkeypatch, committed):
         store.save([0])
         dialect, commit, reach = (

@@ -232,8 +232,13 @@ class SqlBackend(Backend):
     def _find_out(self, error: Exception) -> None:
         """Find out whether a transaction was committed; raise the error that fits if not."""
         probe = self._writer.probe
+        if probe is None:  # only entries were changed, which shows in no revision
+            raise OutcomeUnknownError(
+                f"The connection to {self.url} broke during a commit: the entries were changed or not. Make the "
+                f"same change again."
+            ) from self.dialect.fit_to_show(error)
         try:
-            if probe is None or self._writer.was_committed(probe):
+            if self._writer.was_committed(probe):
                 return
         except StoreError:
             self._doubt = probe

@@ -1,6 +1,6 @@
 """User columns in a database.
 
-Their values stand twice there: in the catalogue's row as JSON, for whoever looks at the row,
+Their values stand twice there: in the catalogue's row as JSON, to show with the row,
 and one by one in a table of their own, to filter and sort on. There a truth value, a number and
 a time is an amount; `exact` holds what is an integer, of which a float would lose digits.
 """
@@ -116,7 +116,7 @@ class UserColumnSelect:
             return sa.true() if (op[0] == "<") == (near > 0) and op != "=" else sa.false()
         exact = _exact(wanted)
         if exact is not None:
-            # What is no integer of this size is far enough from one that a float can tell.
+            # What is not an integer of this size is far enough from one that a float can tell.
             apart = sa.and_(value.c.exact.is_(None), _COMPARE[op](value.c.amount, near))
             return sa.or_(_COMPARE[op](value.c.exact, exact), apart)
         if near != wanted:  # an integer between two floats

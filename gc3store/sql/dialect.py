@@ -53,7 +53,7 @@ class Dialect(ABC):
     counter: ClassVar[bool] = False
     #: Whether `allocate` leaves rows of payloads behind, to be filled.
     fills: ClassVar[bool] = False
-    #: Whether rows that a step reads in order to change them must be locked one by one.
+    #: Whether rows that a transaction reads in order to change them must be locked one by one.
     locks_rows: ClassVar[bool] = True
 
     #: What stands for a NUL character in texts, where the database takes none.

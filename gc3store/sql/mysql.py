@@ -110,7 +110,7 @@ def _literal(value: Any) -> bytes:
         return b"%d" % value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise pymysql.DataError(1367, f"{value} is no number that MySQL knows")
+            raise pymysql.DataError(1367, f"{value} is not a number that MySQL knows")
         return repr(value).encode()
     if isinstance(value, (list, tuple)):
         return b"(" + b",".join(map(_literal, value)) + b")"
@@ -120,7 +120,7 @@ def _literal(value: Any) -> bytes:
 class MySQL(Dialect):
     """A database on a MariaDB server (10.5 or newer), or MySQL (8.0 or newer).
 
-    Isolation: a step that writes runs in ``READ COMMITTED``, which locks the rows it
+    Isolation: a transaction that writes runs in ``READ COMMITTED``, which locks the rows it
     changes and no gaps between them, in the order of their numbers. What reads several
     things that must fit together runs in ``REPEATABLE READ`` from a consistent snapshot.
 

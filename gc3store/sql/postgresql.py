@@ -32,7 +32,7 @@ from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["PostgreSQL"]
 
-#: Stands for NUL, which texts of PostgreSQL cannot hold: a noncharacter, used by nobody else.
+#: Stands for NUL, which texts of PostgreSQL cannot hold: a noncharacter, which no other text uses.
 NUL = "\ufdd0"
 
 #: Rows from which on ``COPY`` is worth its two extra round trips.
@@ -69,13 +69,13 @@ def _without_nul(values: Sequence[Any]) -> list[Any]:
 class PostgreSQL(Dialect):
     """A database on a PostgreSQL server.
 
-    Isolation: a step that writes runs in ``READ COMMITTED``. It locks the rows it is
+    Isolation: a transaction that writes runs in ``READ COMMITTED``. It locks the rows it is
     about to change, in the order of their numbers, and looks at their revisions then;
     so two writers of one record take turns, and the second one sees what the first one
     did. What reads several things that must fit together (a graph, a payload in
-    chunks) runs in ``REPEATABLE READ, READ ONLY``, and waits for nobody.
+    chunks) runs in ``REPEATABLE READ, READ ONLY``, and does not wait.
 
-    Numbers come from a sequence, for which nobody waits: they grow in the order in
+    Numbers come from a sequence, for which no transaction waits: they grow in the order in
     which they are asked for, so that a record may appear after one with a higher number.
 
     Texts compare by code points (collation ``C``), as they do in Python. Those of

@@ -55,7 +55,7 @@ class SQLite(Dialect):
     """A database in a file.
 
     One process writes at a time: the lock on the file is waited for, up to ``timeout``
-    seconds. Readers see one state of the file and wait for nobody (WAL). WAL needs
+    seconds. Readers see one state of the file and do not wait (WAL). WAL needs
     memory shared between the processes, which a network file system does not give:
     there the rollback journal is used, and a warning says so.
 
@@ -103,7 +103,7 @@ class SQLite(Dialect):
             connection.text_factory = _text
         # Some builds overwrite what is removed, which makes removing as slow as saving.
         connection.execute("PRAGMA secure_delete=OFF")
-        # A write-ahead log that a very large step made grow does not stay so large.
+        # A write-ahead log that a very large transaction made grow does not stay so large.
         connection.execute("PRAGMA journal_size_limit=67108864")
         # More than FULL where there is a rollback journal: after a power cut, one whose removal is not on
         # stable storage would be there again, and undo what was committed.
@@ -144,7 +144,7 @@ class SQLite(Dialect):
         connection.execute("BEGIN")
 
     def is_lost(self, connection: Any, error: Exception) -> bool:
-        """Return False: there is no one to lose contact with."""
+        """Return False: there is no connection to a server."""
         return False
 
     def replace_invalid_text(self, connection: Any, error: Exception) -> bool:
@@ -181,7 +181,7 @@ class SQLite(Dialect):
         if "locked" in text or "busy" in text:
             return self.busy()
         if "not a database" in text or "malformed" in text:
-            return StoreUnavailableError(f"{self.where} is no database, or a damaged one: {text}.")
+            return StoreUnavailableError(f"{self.where} is not a database, or a damaged one: {text}.")
         if "too big" in text:
             return self.too_large(error)
         return self.unavailable(error)
@@ -208,7 +208,7 @@ class SQLite(Dialect):
         if word.isascii():
             # LIKE takes no notice of case there; lower() on every value would cost five times as much.
             return column.contains(word, autoescape=True)
-        # SQLite itself knows ASCII only; and makes no text of what is none.
+        # SQLite itself knows ASCII only, and does not replace invalid UTF-8.
         folded = sa.func.gc3store_fold(sa.cast(column, sa.LargeBinary), type_=sa.Text())
         return self.contains(folded, word.casefold())
 
@@ -232,7 +232,7 @@ class SQLite(Dialect):
         return [row[0] for row in rows]
 
     def allocate(self, connection: Any, statements: Statements, count: int) -> Sequence[int]:
-        """Return the numbers that follow the highest one; nobody else can write meanwhile."""
+        """Return the numbers that follow the highest one; no other process can write meanwhile."""
         last = self.last_number(connection, statements)
         connection.last = connection.version, last + count
         return range(last + 1, last + 1 + count)

@@ -32,7 +32,7 @@ def parse(text: str) -> tuple[URL, str | None]:
     Raises
     ------
     InvalidURLError
-        If it is no such URL, or asks for a driver that is not the one used here. What
+        If it is not such a URL, or asks for a driver that is not the one used here. What
         is wrong in it is not quoted: it may be a part of a password.
 
     Examples
@@ -52,7 +52,7 @@ def parse(text: str) -> tuple[URL, str | None]:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise InvalidURLError(
-            "This is no database URL; write sqlite:///jobs.db or postgresql://user@host/database, "
+            "This is not a database URL; write sqlite:///jobs.db or postgresql://user@host/database, "
             "with special characters in a password as %XX."
         ) from None
     if "@" in (url.host or ""):

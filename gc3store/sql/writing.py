@@ -283,7 +283,7 @@ class RecordWriter:
             dialect.insert(connection, statements.insert_value, values)
 
     def _locked_rows(self, connection: Any, ids: Sequence[str]) -> dict[str, Any]:
-        """Return ID, revision, flags and user columns of records, which nobody else can change any more."""
+        """Return ID, revision, flags and user columns of records, locked until the end of the transaction."""
         each = [number_of(id_) for id_ in ids]
         if len(ids) == 1:
             row = connection.execute(self._statements.before_one, each).fetchone()

@@ -54,7 +54,7 @@ def connect(
 
     SQLite needs two more files beside a database in write-ahead mode. Where they are missing and cannot be
     made, as in a directory that cannot be written, the database is opened as a file that does not change.
-    Whoever reads from such a connection asks afterwards whether it `FileConnection.is_current`.
+    A reader of such a connection asks afterwards whether it `FileConnection.is_current`.
 
     Parameters
     ----------
