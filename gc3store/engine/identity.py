@@ -188,7 +188,15 @@ class IdentityMap:
         else:
             self._others.setdefault(id_, []).append(identity)
         if kind.takes_id:
-            self._tell(obj, kind, id_)
+            attributes = obj.__dict__
+            if (
+                (kind.persistable or kind.tagged)
+                and "persistent_id" not in attributes
+                and "_id" not in attributes
+            ):
+                attributes["_id"] = attributes["persistent_id"] = id_  # as `_tell`, for what is new
+            else:
+                self._tell(obj, kind, id_)
         self._room -= 1
         if self._room < 0:
             self._sweep()

@@ -71,7 +71,11 @@ class GraphReader:
                 self._transaction.locate()
             if stored.references != ():
                 return self._load_graph([id_])[id_]
-            return self._load_leaf(stored)
+            if stored.id in self._identities.by_id:
+                return self._load_leaf(stored)
+            obj = self._decode(stored, ())
+            self._bind(obj, stored, live=True)
+            return obj
 
     def load_copy(
         self, id_: str, *, placeholders: Placeholders | None = None, mode: OpenMode = "copy"

@@ -171,7 +171,10 @@ class Transaction:
                 backend.write(records)
                 written = True
             else:
-                self._begin()
+                if self._columns.has_pending or backend.has_doubts or self._identities.store is None:
+                    self._begin()
+                else:  # as most are
+                    backend.begin()
                 backend.write(records)
                 if backend.has_doubts:
                     self._note_written(records)

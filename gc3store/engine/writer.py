@@ -66,7 +66,8 @@ class GraphWriter:
 
     def save(self, obj: Any, labels: Labels, failures: Failures | None) -> str:
         """Save an object in one transaction, and return its ID."""
-        self._check(labels)
+        if labels is not NO_LABELS or not self._backend.is_writable or self._transaction.has_doubts:
+            self._check(labels)
         root = self._pending(obj)
         try:
             root.encoded = encoded = encode(obj)

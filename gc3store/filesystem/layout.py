@@ -35,7 +35,8 @@ __all__ = ["VERSION", "Layout", "id_of", "path_of"]
 #: The version of the layout that is written.
 VERSION = 1
 
-_SUFFIX = ".gc3"
+#: What the names of record files end in.
+SUFFIX = ".gc3"
 _ID = re.compile(r"(?:[^\W\d]\w{0,49}\.)?(?:0|[1-9][0-9]{0,17})")
 _PRIVATE = ".gc3store"
 _READ = 32 * 1024
@@ -66,8 +67,8 @@ def id_of(name: str) -> str | None:
     >>> id_of("Run.1.gc3"), id_of("notes.txt")
     ('Run.1', None)
     """
-    if name.endswith(_SUFFIX) and _ID.fullmatch(name, 0, len(name) - len(_SUFFIX)):
-        return name[: -len(_SUFFIX)]
+    if name.endswith(SUFFIX) and _ID.fullmatch(name, 0, len(name) - len(SUFFIX)):
+        return name[: -len(SUFFIX)]
     return None
 
 
@@ -183,7 +184,7 @@ class Layout:
 
     def record_file(self, id_: str) -> str:
         """Return where the record with an ID is."""
-        return f"{self.path}/{id_}{_SUFFIX}"
+        return f"{self.path}/{id_}{SUFFIX}"
 
     def temporary_file(self) -> str:
         """Return a name that is used for no other file."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from gc3store.backend import OpenMode, StoredRecord, corrupt, not_found, replaced
 from gc3store.errors import CorruptRecordError, StoreError
-from gc3store.filesystem.layout import Layout
+from gc3store.filesystem.layout import SUFFIX, Layout
 from gc3store.filesystem.payload_file import PayloadFile
 from gc3store.format import DETACHED, PLAIN, Damaged, Head, payload_size, split_payload, unpack_head
 from gc3store.ids import check_id
@@ -39,7 +39,7 @@ class Records:
             If it is damaged.
         """
         layout = self._layout
-        data = layout.read_file(layout.record_file(id_))
+        data = layout.read_file(f"{layout.path}/{id_}{SUFFIX}")  # as `record_file`
         if data is None:
             return None
         sizes: Sequence[int] = ()

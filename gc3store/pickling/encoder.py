@@ -71,6 +71,8 @@ class Encoded:
         Out-of-band buffers, views of the object's own memory.
     size : int
         Bytes of stream and buffers together.
+    checksum : bytes
+        The payload's checksum, 16 bytes; of what is large, computed when it is first asked for.
     targets : list
         The Persistables that the stream refers to, in the order of their positions.
     cloudpickled : bool
@@ -78,9 +80,10 @@ class Encoded:
     """
 
     __slots__ = (
-        "_checksum",
         "buffers",
+        "checksum",
         "cloudpickled",
+        "is_hashed",
         "size",
         "stream",
         "stream_size",
@@ -102,23 +105,21 @@ class Encoded:
         self.size = stream_size + sum(view.nbytes for view in buffers) if buffers else stream_size
         self.targets = targets
         self.cloudpickled = cloudpickled
-        self._checksum = checksum
+        self.is_hashed = True
+        if checksum is not None:
+            self.checksum = checksum
+        elif not buffers and type(stream) is bytes:
+            self.checksum = xxhash.xxh3_128_digest(stream)
+        else:
+            self.is_hashed = False
 
-    @property
-    def checksum(self) -> bytes:
-        """The payload's checksum, 16 bytes; computed when first asked for, unless it was given."""
-        if self._checksum is None:
-            if not self.buffers and isinstance(self.stream, bytes):
-                self._checksum = xxhash.xxh3_128_digest(self.stream)
-            else:
-                for part in self.parts():
-                    deque(part, maxlen=0)  # each piece is hashed as it passes
-        return self._checksum  # type: ignore[return-value]
-
-    def close(self) -> None:
-        """Give back a temporary file, of a payload that is not written after all."""
-        if not isinstance(self.stream, bytes):
-            self.stream.close()
+    def __getattr__(self, name: str) -> Any:
+        # Only called while there is no checksum yet: a property would cost every other payload a call.
+        if name != "checksum":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        for part in self.parts():
+            deque(part, maxlen=0)  # each piece is hashed as it passes
+        return self.checksum
 
     def parts(self) -> Iterator[Iterator[memoryview]]:
         """Yield the stream, then each buffer, as an iterator over pieces of at most `STEP` bytes.
@@ -130,8 +131,9 @@ class Encoded:
         yield self._pieces(self.stream, hasher)
         for view in self.buffers:
             yield self._pieces(view, hasher)
-        if self._checksum is None:
-            self._checksum = hasher.digest()
+        if not self.is_hashed:
+            self.checksum = hasher.digest()
+            self.is_hashed = True
 
     @staticmethod
     def _pieces(source: Any, hasher: Any) -> Iterator[memoryview]:
@@ -226,7 +228,11 @@ class Encoder:
                 self._pickler.clear_memo()
             else:  # a memo never shrinks again, and clearing it takes as long as it is large
                 self._renew()
-            self._reset()
+            if self._spool is None and not (self._buffers or self._targets or self._warnings):
+                self._parts.clear()
+                self._size, self._names_main = 0, False
+            else:
+                self._reset()
 
     def write(self, data: bytes) -> None:
         """Take a piece of the stream from the pickler."""
@@ -386,9 +392,9 @@ _pool: list[Encoder] = []
 
 def encode(obj: Any) -> Encoded:
     """Return the payload of `obj`; safe from any thread, and from within a `__getstate__`."""
-    encoder = take_encoder()
+    encoder = _pool.pop() if _pool else Encoder()
     encoded = encoder.encode(obj)
-    give_back(encoder)
+    _pool.append(encoder)  # one that an error came out of is left to the garbage collector instead
     return encoded
 
 

@@ -113,8 +113,12 @@ def _reduce(obj: Any) -> Any:
 
 def reduce_tagged(obj: Any) -> Any:
     """Reduce an instance of a class that may carry an ID, and leave the ID out."""
-    reduced = _reduce(obj)
+    reducer = copyreg.dispatch_table.get(type(obj))
+    reduced: Any = obj.__reduce_ex__(PROTOCOL) if reducer is None else reducer(obj)
     if isinstance(reduced, tuple) and len(reduced) > 2:
+        state = reduced[2]
+        if type(state) is dict and state and "persistent_id" not in state and IDENTITY not in state:
+            return reduced  # as most are
         reduced = (*reduced[:2], _state_without_ids(obj, reduced[2]), *reduced[3:])
     return reduced
 
@@ -152,6 +156,9 @@ def reduce_leaf(obj: Any) -> tuple[Any, ...]:
         raise SaveError(f"A {type(obj).__name__} that pickles as the global {reduced!r} cannot be a record.")
     if len(reduced) > 2:
         given = reduced[2]
+        has_no_id = type(given) is dict and given and "persistent_id" not in given and IDENTITY not in given
+        if has_no_id and isinstance(obj, Persistable):
+            return reduced  # type: ignore[no-any-return]
         state = _state_without_ids(obj, given)
         if not isinstance(obj, Persistable):
             state = _as_saved(state)

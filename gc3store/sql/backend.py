@@ -194,16 +194,21 @@ class SqlBackend(Backend):
 
     def begin(self) -> None:
         """Begin a transaction; make the store if there is none."""
-        self._make_ready()
+        if self.uuid is None:
+            self._make_ready()
+        self.dialect.writes = True
         if self.has_doubts:
             self._writer.note_environment(current_environment(self))
-        self._writer.begin()
+        self._writer.probe = None
+        if self._writer.new_environments:  # those of a transaction that was undone
+            self._writer.new_environments = set()
         self.session.begin()
 
     def commit(self) -> None:
         """End the transaction, and keep what was done."""
         session, dialect, link = self.session, self.dialect, self.session.link()
-        session.check()
+        if link.failed is not None:
+            raise session.undone_by(link.failed)
         try:
             if link.in_transaction:
                 dialect.commit(link.connection)
@@ -227,7 +232,8 @@ class SqlBackend(Backend):
             raise
         finally:
             link.mode, link.in_transaction = "", False
-        self._writer.committed()
+        if self._writer.new_environments:
+            self._writer.committed()
 
     def _find_out(self, error: Exception) -> None:
         """Find out whether a transaction was committed; raise the error that fits if not."""

@@ -174,7 +174,7 @@ class Session:
         `work` may be called `again`, if the connection broke or others got in the way
         before anything was done.
         """
-        link = self.link()
+        link = getattr(self._local, "link", None) or self.link()
         # First said, then asked: a thread that forks asks in the opposite order.
         link.in_driver_call = True
         if not link.mode and is_pending():  # a transaction is waited for
@@ -192,7 +192,7 @@ class Session:
         if link.in_transaction and not link.mode:
             link.close()
         if link.failed is not None:
-            raise self._undone_by(link.failed)
+            raise self.undone_by(link.failed)
         while True:
             connection = link.connection
             if connection is None:
@@ -327,7 +327,7 @@ class Session:
 
     def begin(self) -> None:
         """Begin a transaction that writes; the first statement in it does."""
-        link = self.link()
+        link = getattr(self._local, "link", None) or self.link()
         if link.mode or link.in_transaction:
             self.clear()
         link.mode, link.has_work, link.failed = "transaction", False, None
@@ -339,11 +339,12 @@ class Session:
             link.mode, link.failed = "", None
             link.close()
 
-    def check(self) -> None:
-        """Raise the error that says so, if the transaction was undone."""
-        failed = self.link().failed
-        if failed is not None:
-            raise self._undone_by(failed)
+    def undone_by(self, error: StoreError) -> StoreError:
+        """Return the error for a transaction that another error has undone."""
+        return StoreUnavailableError(
+            f"An error has undone this transaction on {self._dialect.where}, and nothing of it is kept; "
+            f"begin it anew. It was: {error}"
+        )
 
     def end(self) -> None:
         """Undo what was done in a transaction or a snapshot, if there is one, and leave it."""
@@ -405,12 +406,6 @@ class Session:
         link.in_transaction = link.has_work = False
         if lost:
             link.close()
-
-    def _undone_by(self, error: StoreError) -> StoreError:
-        return StoreUnavailableError(
-            f"An error has undone this transaction on {self._dialect.where}, and nothing of it is kept; "
-            f"begin it anew. It was: {error}"
-        )
 
     def _interrupted(self, error: Exception, *, lost: bool) -> StoreError:
         if not lost:

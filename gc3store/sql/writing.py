@@ -61,6 +61,8 @@ class RecordWriter:
     ----------
     probe : Probe or None
         What shows whether the current transaction was committed.
+    new_environments : set of str
+        Digests of environments that are stored once the current transaction is committed.
     """
 
     def __init__(self, session: Session, dialect: Dialect, statements: Statements) -> None:
@@ -68,22 +70,16 @@ class RecordWriter:
         self._dialect = dialect
         self._statements = statements
         self._environments: set[str] = set()  # certain to be in the database
-        self._new_environments: set[str] = set()  # there once the transaction is committed
+        self.new_environments: set[str] = set()  # there once the transaction is committed
         self.probe: Probe | None = None
 
     # Transactions.
 
-    def begin(self) -> None:
-        """Take note that a transaction begins."""
-        self.probe = None
-        if self._new_environments:
-            self._new_environments = set()
-
     def committed(self) -> None:
         """Take note that the transaction was committed."""
-        if self._new_environments:
-            self._environments |= self._new_environments
-            self._new_environments = set()
+        if self.new_environments:
+            self._environments |= self.new_environments
+            self.new_environments = set()
 
     def was_committed(self, probe: Probe) -> bool:
         """Whether a transaction was committed; waits as long as the server is still busy with it."""
@@ -123,7 +119,10 @@ class RecordWriter:
 
         def work(connection: Any) -> set[str]:
             try:
-                environments = self._ensure_environments(connection, records)
+                if len(records) == 1 and records[0].entry["environment"] in self._environments:
+                    environments: set[str] = set()
+                else:
+                    environments = self._ensure_environments(connection, records)
                 # First what can be refused: the caller may go on with a transaction in which this was.
                 found = self._checked_rows(connection, changed) if changed else {}
                 if new:
@@ -139,7 +138,7 @@ class RecordWriter:
             return environments
 
         if environments := self._session.run(work):
-            self._new_environments |= environments
+            self.new_environments |= environments
         if self.probe is None and self._dialect.locks_rows:
             record = records[0]
             self.probe = Probe(str(record.id), record.revision, record.mode == "new")
@@ -165,6 +164,10 @@ class RecordWriter:
             rows = [self._payload_row(connection, record, 0) for record in records]
             return dialect.insert_payloads(connection, statements, rows)
         numbers = dialect.allocate(connection, statements, len(records))
+        if len(records) == 1 and not dialect.fills:
+            row = (numbers[0], *self._payload_row(connection, records[0], numbers[0]))
+            dialect.insert_sparse(connection, statements.insert_payload, (row,))
+            return numbers
         pairs = zip(numbers, records, strict=True)
         if dialect.fills:
             connection.executemany(
@@ -308,7 +311,7 @@ class RecordWriter:
             flags |= REFERS
         sizes = None
         data: Any = encoded.stream
-        if self._is_chunked(encoded):
+        if type(data) is not bytes or encoded.size >= self._dialect.inline:  # as `_is_chunked`
             flags |= CHUNKED
             data = b""
             self._write_chunks(connection, number, encoded)
@@ -458,7 +461,7 @@ class RecordWriter:
 
     def _ensure_environments(self, connection: Any, records: Iterable[PendingRecord]) -> set[str]:
         """Store the descriptions of processes that records mention; return the digests of those."""
-        known, new = self._environments, self._new_environments
+        known, new = self._environments, self.new_environments
         found: set[str] = set()
         for record in records:
             digest = record.entry["environment"]
