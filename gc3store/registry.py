@@ -1,4 +1,4 @@
-"""Which constructor opens which kind of location."""
+"""What opens what is at a location: constructors by scheme, and which of the stores of this package it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +21,11 @@ from gc3store.support.urls import file_url
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
 
-__all__ = ["known_schemes", "make_store", "register", "schemes"]
+    from gc3store.gc3pie.session import SessionDirectory
+
+__all__ = ["known_schemes", "make_store", "open_file", "open_sql", "register", "schemes"]
 
 Constructor = Callable[..., Store]
-
-#: Stores of this package, by scheme: where they are, and what to install for them.
-_BUILT_IN = {
-    "file": ("gc3store.opening:open_file", ""),
-    "sqlite": ("gc3store.opening:open_sql", "gc3store[sql]"),
-    "postgresql": ("gc3store.opening:open_sql", "gc3store[postgresql]"),
-    "postgres": ("gc3store.opening:open_sql", "gc3store[postgresql]"),
-    "mysql": ("gc3store.opening:open_sql", "gc3store[mysql]"),
-    "mariadb": ("gc3store.opening:open_sql", "gc3store[mysql]"),
-}
 
 #: Where the store classes of this package are that pickled stores name.
 _CLASSES = {
@@ -184,15 +177,7 @@ def _constructor(scheme: str) -> Constructor:
             register(scheme, _offered(entry))
             return _registered[scheme]
     if scheme in _BUILT_IN:
-        place, needs = _BUILT_IN[scheme]
-        module, _, name = place.partition(":")
-        try:
-            constructor = getattr(importlib.import_module(module), name)
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{scheme}: URLs need another package: pip install '{needs}'."
-            ) from error
-        _registered[scheme] = constructor  # looking for other packages takes a hundred times as long
+        _registered[scheme] = _BUILT_IN[scheme]  # looking for other packages takes a hundred times as long
         return _registered[scheme]
     known = sorted(known_schemes())
     near = difflib.get_close_matches(scheme, known, n=1)
@@ -243,6 +228,99 @@ def _bad_option(
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(takes) or 'none'}."
             return OptionError(f"{scheme}: stores have no option {name!r}; {hint}", option=name)
     return OptionError(f"{scheme}: stores cannot be opened like this: {error}.")
+
+
+def open_file(
+    url: str,
+    *,
+    durable: bool = True,
+    read_only: bool = False,
+    trust: Any = "everything",
+    columns: Mapping[str, Any] | None = None,
+) -> Store:
+    """Open the store in a directory: ours, one that GC3Pie wrote, or that of a GC3Pie session."""
+    from gc3store.filesystem import FilesystemStore, path_of
+
+    options: dict[str, Any] = {"durable": durable, "read_only": read_only, "trust": trust, "columns": columns}
+    path = path_of(url)
+    if not os.path.isdir(path) or os.path.exists(os.path.join(path, ".gc3store")):
+        return FilesystemStore(url, **options)
+    from gc3store.gc3pie.directory import GC3PieDirectory, is_gc3pie_directory
+    from gc3store.gc3pie.session import is_session, read_session
+
+    if is_session(path):
+        session = read_session(path)
+        open_ = open_sql if session.store_url.partition(":")[0] != "file" else open_file
+        store: Any = open_(session.store_url, **options)
+        store.session = session if store.url == session.store_url else _without_password(session)
+        return store  # type: ignore[no-any-return]
+    return (GC3PieDirectory if is_gc3pie_directory(path) else FilesystemStore)(url, **options)
+
+
+def _without_password(session: SessionDirectory) -> SessionDirectory:
+    """Return the facts of a session without the password to its database."""
+    from gc3store.sql.url import parse, shown
+
+    place, table = parse(session.store_url)
+    return replace(session, store_url=shown(place) + (f"#table={table}" if table else ""))
+
+
+def open_sql(
+    url: str,
+    *,
+    durable: bool = True,
+    read_only: bool = False,
+    trust: Any = "everything",
+    table_name: str | None = None,
+    timeout: float = 30.0,
+    columns: Mapping[str, Any] | None = None,
+) -> Store:
+    """Open the store in a database: ours, or a table that GC3Pie wrote.
+
+    ``#table=NAME`` at the end of the URL, as GC3Pie has it, means the option `table_name`.
+    """
+    try:
+        from gc3store.sql import SqlStore
+        from gc3store.sql.url import parse
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A store in a database needs SQLAlchemy: pip install 'gc3store[sql]'."
+        ) from error
+    place, fragment = parse(url)
+    name = fragment if table_name is None else table_name
+    options: dict[str, Any] = {
+        "durable": durable,
+        "read_only": read_only,
+        "trust": trust,
+        "timeout": timeout,
+        "columns": columns,
+    }
+    is_sqlite = place.get_backend_name() == "sqlite"
+    # A file is examined first, since even a reader can leave files beside it. A server is asked by
+    # the store itself, whose error is better if the server does not answer.
+    if not (is_sqlite and _is_gc3pie(place, name, read_only)):
+        store = SqlStore(url, table_name=table_name, **options)
+        if is_sqlite or store.uuid is not None or not _is_gc3pie(place, name, read_only):
+            return store
+        store.close()
+    from gc3store.gc3pie.table import GC3PieTable
+
+    return GC3PieTable(place, table_name=name or "store", **options)
+
+
+def _is_gc3pie(url: Any, table_name: str | None, read_only: bool) -> bool:
+    if url.get_backend_name() == "sqlite" and not os.path.isfile(os.path.expanduser(url.database or "")):
+        return False
+    from gc3store.gc3pie.database import is_gc3pie_table
+
+    return is_gc3pie_table(url, table_name, read_only=read_only)
+
+
+#: What opens the stores of this package, by scheme.
+_BUILT_IN: Mapping[str, Constructor] = {
+    "file": open_file,
+    **dict.fromkeys(("sqlite", "postgresql", "postgres", "mysql", "mariadb"), open_sql),
+}
 
 
 def _reopened(kind: str | type[Store], location: str, options: Mapping[str, Any]) -> Store:

@@ -114,7 +114,7 @@ def test_a_misspelt_scheme(ground):
 
 def _without(module, url, call):
     """Return what a call raises where a module, and what depends on it here, is not there."""
-    gone = (module, "gc3store.sql", "gc3store.gc3pie", "gc3store.opening")
+    gone = (module, "gc3store.sql", "gc3store.gc3pie")
     for name in [n for n in sys.modules if n.startswith(gone)]:
         del sys.modules[name]
     sys.modules[module] = None

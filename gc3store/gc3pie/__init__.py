@@ -10,6 +10,8 @@ tasks in stores of this package:
 
 from __future__ import annotations
 
+import sys
+
 from gc3store.errors import MissingDependencyError
 
 __all__ = ["install", "uninstall"]
@@ -19,7 +21,7 @@ def install() -> None:
     """Let GC3Pie, in this process, keep its objects in our stores.
 
     From then on ``gc3libs.persistence.make_store``, ``gc3libs.session.Session`` and
-    whoever uses them open stores of this package. A new place becomes a store of
+    what uses them open stores of this package. A new place becomes a store of
     ours; what GC3Pie wrote before is used in place, and GC3Pie can load what is saved there
     without this package. Doing it again does nothing.
 
@@ -39,8 +41,6 @@ def install() -> None:
 
 def uninstall() -> None:
     """Let GC3Pie open its own stores again; those that are open stay as they are."""
-    import sys
-
     client = sys.modules.get("gc3store.gc3pie.client")
     if client is not None:
         client.restore()

@@ -27,8 +27,7 @@ from gc3store.errors import StoreError
 from gc3store.gc3pie.database import create_gc3pie_table, is_gc3pie_table
 from gc3store.gc3pie.directory import is_gc3pie_directory
 from gc3store.gc3pie.table import GC3PieTable
-from gc3store.opening import open_file, open_sql
-from gc3store.registry import make_store
+from gc3store.registry import make_store, open_file, open_sql
 from gc3store.sql.url import parse
 from gc3store.store import Store
 from gc3store.support.urls import file_url
@@ -199,7 +198,8 @@ class SqlStore(_ClientStore):
     def _tables(self) -> Any:
         """The table with the columns `id` and `state`."""
         store: Any = self._gc3store
-        return store.backend.table if isinstance(store, GC3PieTable) else store._statements.schema.record
+        backend = store.backend
+        return backend.table if isinstance(store, GC3PieTable) else backend.statements.schema.record
 
 
 class _Reserving:

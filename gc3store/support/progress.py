@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -73,8 +74,6 @@ class Progress:
 
 
 def _bar(what: str, total: int | None, done: int) -> Any:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a prettier bar needs other packages
         from tqdm.auto import tqdm

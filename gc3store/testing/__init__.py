@@ -22,8 +22,9 @@ Both show in the test report with their reason. Needs pytest.
 
 from __future__ import annotations
 
-from gc3store.testing.contract import CAPABILITIES, Bomb, Node, Point, StoreContract
+from gc3store.testing.contract import CAPABILITIES, StoreContract
 from gc3store.testing.counting import reads
+from gc3store.testing.objects import Bomb, Node, Point
 from gc3store.testing.processes import FreshProcess, in_fresh_process, in_new_interpreter
 
 __all__ = [

@@ -12,6 +12,7 @@ import pytest
 
 from gc3store.errors import ColumnWarning, InvalidQueryError, ObjectNotFoundError, OptionError
 from gc3store.store import Store
+from gc3store.testing.objects import Bomb
 from gc3store.testing.processes import in_fresh_process
 
 __all__ = ["ColumnsContract"]
@@ -143,8 +144,6 @@ class ColumnsContract:
 
     def test_columns_are_filled_afterwards(self, open_store: Any, open_with: Any, tmp_path: Path) -> None:
         """Without running what is stored; content, revision and time stay, values get recorded once."""
-        from gc3store.testing.contract import Bomb
-
         trace = tmp_path / "exploded"
         with open_store() as store:
             bomb = store.save([Bomb(str(trace)), {"x": 7}])

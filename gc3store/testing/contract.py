@@ -30,11 +30,11 @@ from gc3store.errors import (
     UnpicklableError,
 )
 from gc3store.ids import number_of
-from gc3store.persistable import Persistable
 from gc3store.testing.columns import ColumnsContract
+from gc3store.testing.objects import Bomb, Interrupted, Node, Point
 from gc3store.testing.processes import FreshProcess, in_fresh_process
 
-__all__ = ["CAPABILITIES", "Bomb", "Node", "Point", "StoreContract"]
+__all__ = ["CAPABILITIES", "StoreContract"]
 
 OpenStore = Callable[[], Any]
 
@@ -51,51 +51,8 @@ CAPABILITIES = {
 }
 
 
-class Point:
-    """A plain object."""
-
-    def __init__(self, x: Any = 0, y: Any = 0) -> None:
-        self.x, self.y = x, y
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Point) and (self.x, self.y) == (other.x, other.y)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class Node(Persistable):
-    """A record of its own that can refer to others."""
-
-    def __init__(self, value: Any = None, *links: Any) -> None:
-        super().__init__()
-        self.value = value
-        self.links = list(links)
-
-
-class Bomb:
-    """Leaves a file when it is unpickled."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _explode, (self.path,)
-
-
-def _explode(path: str) -> str:
-    Path(path).touch()
-    return path
-
-
-class Interrupted:
-    """Pressing Ctrl-C while it is being serialized."""
-
-    def __getstate__(self) -> Any:
-        raise KeyboardInterrupt
-
-
 def _samples() -> dict[str, Any]:
-    """Return objects that come from nothing but the standard library and this module."""
+    """Return objects that come from nothing but the standard library and `gc3store.testing`."""
     return {
         "None": None,
         "small int": 3,

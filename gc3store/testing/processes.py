@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import os
 import pickle
 import select
@@ -24,6 +25,9 @@ from contextlib import suppress
 from typing import Any
 
 import cloudpickle
+
+from gc3store.errors import MissingDependencyError
+from gc3store.registry import make_store
 
 __all__ = ["FreshProcess", "in_fresh_process", "in_new_interpreter"]
 
@@ -155,9 +159,6 @@ def _stop(process: subprocess.Popen[bytes], owner: int, place: str) -> None:
 
 def _use_once() -> None:
     """Use a store of each kind that needs no server, so that no child has to import and compile what that takes."""
-    from gc3store.errors import MissingDependencyError
-    from gc3store.registry import make_store
-
     with tempfile.TemporaryDirectory(prefix="gc3store-testing-") as folder:
         for url in _USED_ONCE:
             with suppress(MissingDependencyError), make_store(url.format(folder)) as store:
@@ -173,8 +174,6 @@ def _use_once() -> None:
 
 
 def _serve(place: str) -> None:
-    import importlib
-
     for name in _PRELOAD:
         with suppress(ImportError):
             importlib.import_module(name)
