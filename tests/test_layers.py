@@ -32,23 +32,16 @@ UPWARD = {
     ("gc3pie.client", "registry"): "it makes GC3Pie open its stores through our `make_store`",
 }
 
-_FORMATTERS = "values show themselves as text and HTML, and compare themselves, by what is built on them"
-_READER = "a type names the reader that it is given"
-
 #: Imports that close a circle.
 CIRCULAR = {
-    ("inspection.types.builtin", "inspection.compare"): _FORMATTERS,
-    ("inspection.types.builtin", "inspection.html"): _FORMATTERS,
-    ("inspection.types.builtin", "inspection.text"): _FORMATTERS,
-    ("inspection.types.builtin", "inspection.values"): _FORMATTERS,
-    **{
-        (f"inspection.types.{family}", "inspection.building"): _READER
-        for family in ("arrow", "containers", "numpy", "pandas", "pandas_arrays", "standard")
-    },
     (
-        "inspection.machine.opcodes",
-        "inspection.machine.stream",
+        "inspection.machine.arguments",
+        "inspection.machine.rewrite",
     ): "an opcode's handler names what it writes to",
+    (
+        "jupyter.fields",
+        "jupyter.catalogue",
+    ): "what a browser is told of fields names the catalogue that it asks",
     ("sql.dialect", "sql.statements"): "a dialect names the statements that it changes",
 }
 
@@ -71,7 +64,6 @@ LATE = {
     ("registry", "sql.*"): _WHEN_OPENED,
     ("tables.table", "inspection.*"): "the summary of a store does without inspection",
     ("tables.table", "tables.*"): "the summary of a store does without reading payloads",
-    **{edge: why for edge, why in CIRCULAR.items() if why is _FORMATTERS and "values" not in edge[1]},
 }
 
 #: Packages that we always need, but that take long to import.
@@ -90,11 +82,13 @@ PRIVATE = {
     ("gc3pie.directory", "_transaction"): "a kind of store that adds methods",
     ("gc3pie.directory", "_unsupported"): "a kind of store that adds methods",
     ("gc3pie.table", "_transaction"): "a kind of store that adds methods",
-    ("inspection.machine.opcodes", "_length"): "the handlers of opcodes write to a stream of another module",
 }
 
-#: The most classes of ours in the MRO of a class, errors aside.
+#: The most classes of ours in the MRO of a class, errors aside; and the classes that have more.
 DEEPEST = 3
+DEEPER = {
+    "inspection.types.columns.Index": "an index is a column, which is an array",
+}
 
 #: The most modules directly in the package.
 IN_ROOT = 14
@@ -242,7 +236,7 @@ def test_no_class_has_more_than_a_few_of_ours_above_it():
 
     depths = {short(name): len(above(name)) for name in classes if not name.endswith(("Error", "Warning"))}
     assert max(depths.values()) > 1, "no class was found to have a base of ours"
-    assert {name: depth for name, depth in depths.items() if depth > DEEPEST} == {}
+    check({name for name, depth in depths.items() if depth > DEEPEST}, set(DEEPER), "classes with many bases")
 
 
 def test_few_modules_are_directly_in_the_package():
