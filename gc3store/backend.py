@@ -5,6 +5,22 @@ which record, what has changed and what refers to what is the work of `gc3store.
 for every backend. An author of a backend implements the abstract methods of `Backend`; every
 other method has a default that is slow and correct.
 
+The store is a subclass of `gc3store.engine.RecordStore` whose constructor makes the backend::
+
+    class MyStore(RecordStore):
+        def __init__(self, url, *, durable=True, read_only=False, trust="everything", columns=None):
+            backend = MyBackend(url, durable=durable, read_only=read_only)
+            super().__init__(backend, trust=trust, columns=columns)
+
+`gc3store.register`, or the entry-point group ``gc3store.stores``, lets `gc3store.make_store` find it by the scheme
+of the URL, and `gc3store.testing.StoreContract` tests it.
+
+These make the work short: `PendingRecord.entry_after` and `gc3store.format.entry_to_json` give the
+catalogue entry that is to be kept, `Changes.apply_to` changes it, and `gc3store.format.record_from_json`
+makes a `Record` of it; `gc3store.query.Query.apply` answers queries; `gc3store.ids.make_id` and
+`gc3store.ids.number_of` make IDs and take them apart; `check_revision` and `not_found` raise and make the errors.
+Errors of the place itself are raised as those of `gc3store.errors`, mostly `StoreUnavailableError`.
+
 Data flow of a save: objects → pending records → `Backend.write`. Of a load: `Backend.read` →
 stored records → objects.
 """
@@ -369,6 +385,10 @@ class Backend(ABC):
     @abstractmethod
     def write(self, records: Sequence[PendingRecord]) -> None:
         """Write records, and set `id` and `revision` of each.
+
+        The numbers in the IDs of new records grow, and none is given twice, not even that of a record
+        that was removed, or written in a transaction that was undone. What can be refused is refused
+        before anything is changed: the caller may go on with the transaction then.
 
         Where the backend is not `atomic`, it also sets `stored` of each record that is really there,
         after an error too. A record is never visible before the records that it refers to.

@@ -6,7 +6,10 @@ from itertools import count
 
 import pytest
 
+from gc3store import register
+from tests import memory_place
 from tests.conftest import Place, place_in
+from tests.memory_backend import MemoryStore
 from tests.servers import database
 
 _tables = count()
@@ -25,15 +28,26 @@ def mariadb_url():
 
 
 _DATABASES = (
+    "memory",
     "sqlite",
     pytest.param("postgresql", marks=pytest.mark.server),
     pytest.param("mariadb", marks=pytest.mark.server),
 )
 
 
+@pytest.fixture
+def memory_url():
+    register("memory", MemoryStore)
+    place = memory_place.Place()
+    yield place.url
+    place.close()
+
+
 def _place(request, tmp_path):
     if request.param in ("directory", "sqlite"):
         place = place_in(tmp_path, request.param)
+    elif request.param == "memory":
+        place = Place("memory", request.getfixturevalue("memory_url"), tmp_path, [])
     else:
         url = request.getfixturevalue(f"{request.param}_url")
         place = Place(request.param, f"{url}#table=t{next(_tables)}", tmp_path, [])
