@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from collections import defaultdict
 
@@ -283,3 +285,9 @@ def test_every_import_is_seen(tmp_path):
 def test_circles_are_found():
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set(), "f": {"g"}, "g": {"f"}}
     assert circles(graph) == [("a", "b", "c"), ("f", "g")]
+
+
+def test_the_picture_of_the_rooms_is_up_to_date():
+    script = ROOT.parent / "docs" / "draw_architecture.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
