@@ -63,15 +63,14 @@ def picture() -> str:
 
 def table() -> str:
     """Return the table of the rooms, the highest layer first."""
-    package, edges = modules(), imported_rooms()
-    lines = ["| layer | room | what it is | imports |", "|---|---|---|---|"]
+    package = modules()
+    lines = ["| layer | room | what it is |", "|---|---|---|"]
     for number, (_, rooms) in reversed(list(enumerate(LAYERS, 1))):
         for room in rooms:
             module = package["gc3store" if room == "__init__" else f"gc3store.{room}"]
             name = f"`{shown(room)}/`" if module.is_package else f"`{room}`"
             title = module.title.replace("``", "`").replace("|", "\\|")
-            used = ", ".join(sorted(map(shown, edges[room]))) or "nothing"
-            lines.append(f"| {number} | {name} | {title} | {used} |")
+            lines.append(f"| {number} | {name} | {title} |")
     return "\n".join(lines)
 
 
