@@ -76,8 +76,10 @@ def _targets() -> Iterator[Target]:
         ("ours-sqlite", "sqlite", "SQLite"),
         ("ours-sqlite-durable", "sqlite-full", "SQLite durable"),
     ):
-        yield Target(f"{label}: save", "jobs", "save", key, 1.6, floor)
-        yield Target(f"{label}: load", "jobs", "load", key, 1.1, floor)
+        yield Target(f"{label}: save", "jobs", "save", key, 2.2, floor)
+        yield Target(f"{label}: load", "jobs", "load", key, 1.6, floor)
+        yield Target(f"{label}: replace", "jobs", "replace", key, 2.4, floor)
+        yield Target(f"{label}: remove", "jobs", "remove", key, 2.4, floor)
     yield Target(
         "SQLite durable: synchronisations a save", "jobs", "save", "ours-sqlite-durable", 1, kind="syncs"
     )
@@ -87,12 +89,16 @@ def _targets() -> Iterator[Target]:
         ("ours-sqlite", "sqlite", "rows", "SQLite bulk"),
         ("ours-sqlite-durable", "sqlite-full", "rows-durable", "SQLite bulk durable"),
     ):
-        yield Target(f"{label}: save", "bulk", "save", key, 2.0, floor)
+        yield Target(f"{label}: save", "bulk", "save", key, 2.2, floor)
         yield Target(f"{label}: save", "bulk", "save", key, 1.2, rows)
-        yield Target(f"{label}: load", "bulk", "load", key, 1.0, floor)
-        yield Target(f"{label}: replace", "bulk", "replace", key, 1.5, floor)
-        yield Target(f"{label}: change what was loaded, save", "bulk", "change", key, 1.5, floor)
-    yield Target("SQLite bulk: save", "bulk", "save", "ours-sqlite", 0.8, "diskcache")
+        yield Target(f"{label}: load", "bulk", "load", key, 1.6, floor)
+        yield Target(f"{label}: replace", "bulk", "replace", key, 2.5, floor)
+        yield Target(f"{label}: change what was loaded, save", "bulk", "change", key, 2.5, floor)
+    # Peers of equal durability: none is to be faster.
+    for operation in ("save", "load", "replace", "remove"):
+        yield Target(f"SQLite: {operation}", "jobs", operation, "ours-sqlite", 1.0, "diskcache")
+        yield Target(f"SQLite bulk: {operation}", "bulk", operation, "ours-sqlite", 1.0, "diskcache")
+    yield Target("SQLite bulk: change", "bulk", "change", "ours-sqlite", 1.0, "diskcache")
     yield Target(
         "SQLite bulk durable: save",
         "bulk",
@@ -106,13 +112,14 @@ def _targets() -> Iterator[Target]:
     yield Target("files: save", "jobs", "save", "ours-files", 2.0, "write")
     yield Target("files: save", "jobs", "save", "ours-files", 0.3, "gc3pie-files")
     yield Target("files: load", "jobs", "load", "ours-files", 1.2, "write")
+    yield Target("files: remove", "jobs", "remove", "ours-files", 2.5, "write")
     yield Target("files: load", "jobs", "load", "ours-files", 0.5, "gc3pie-files")
     for key, floor, label in (
         ("ours-sqlite", "sqlite", "graph, SQLite"),
         ("ours-sqlite-durable", "sqlite-full", "graph, SQLite durable"),
     ):
-        yield Target(f"{label}: save", "graph", "save", key, 2.0, floor)
-        yield Target(f"{label}: load", "graph", "load", key, 1.3, floor)
+        yield Target(f"{label}: save", "graph", "save", key, 2.2, floor)
+        yield Target(f"{label}: load", "graph", "load", key, 1.7, floor)
         yield Target(f"{label}: save", "graph", "save", key, 0.4, "zodb")
         yield Target(f"{label}: load", "graph", "load", key, 0.4, "zodb")
         yield Target(f"{label}: again", "graph", "again", key, 1.3, "pickle", base_operation="save")
