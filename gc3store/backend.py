@@ -113,7 +113,7 @@ class PendingRecord:
         keeps what a changed record has. ``created`` is missing unless the record is put back or copied;
         `entry_after` completes all this. Two more are kept beside the payload: ``plain``, see
         `StoredRecord`, and ``environment``, by which `gc3store.support.provenance.environment_text`
-        gives a text for `gc3store.format.record_from_json`, or `None`.
+        gives a string for `gc3store.format.record_from_json`, or `None`.
     stored : bool
         Set by the backend as the last thing that it does for a record that is really there.
     identity, kind

@@ -2,8 +2,8 @@
 
 A column is a path (`gc3store.paths`) or a function of the object. It is evaluated when an object
 is saved; what it gives stands in the record's catalogue entry, beside size and state. The store
-remembers the names and paths, so that whoever opens it later has, and fills, the same columns;
-a function it cannot remember.
+keeps the names and paths, so that the same columns are there, and are filled, when it is opened again.
+It cannot keep functions.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 Source = str | Callable[[Any], Any]
 
-#: Longest text that a column holds, in characters: a catalogue is no place for files.
+#: Longest string that a column holds, in characters: a catalogue is no place for files.
 LONGEST: Final = 1000
 
 _LONGEST_NAME: Final = 60
@@ -87,7 +87,7 @@ class Column:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as the catalogue keeps it: a truth value, a number, a text, a time, or `None`.
+    """Return a value as the catalogue keeps it: a boolean, a number, a string, a time, or `None`.
 
     Integers beyond 64 bits become floats, durations seconds; NaN is a missing value. Times without a
     zone are local.
@@ -118,12 +118,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return _text(str.__str__(value))
     if isinstance(value, datetime):
-        # As one of datetime's own, with microseconds; pandas has a time that is none.
+        # As one of datetime's own, with microseconds; pandas has a value for a missing time (NaT).
         return None if value != value else from_microseconds(to_microseconds(value.astimezone(UTC)))
     if isinstance(value, date):
         return parse_time(value)
     raise ValueError(
-        f"{type(value).__name__} is none of the types that a column holds (numbers, texts, times)"
+        f"{type(value).__name__} is not a type that a column holds (booleans, numbers, strings, times)"
     )
 
 
@@ -135,7 +135,7 @@ def _finite(value: float) -> float | None:
 
 def _text(value: str) -> str:
     if len(value) > LONGEST:
-        raise ValueError(f"a text of {len(value)} characters is too long for a column, {LONGEST} fit")
+        raise ValueError(f"a string of {len(value)} characters is too long for a column, {LONGEST} fit")
     value.encode()
     return value
 

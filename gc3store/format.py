@@ -238,7 +238,7 @@ def record_from_json(
 
 
 class Damaged(Exception):  # noqa: N818  (a finding, which stores turn into an error of the tree)
-    """The bytes are no record, or a damaged one; the text says how."""
+    """The bytes are not a record, or the record is damaged; the message says how."""
 
 
 class Head(NamedTuple):
@@ -294,13 +294,13 @@ class Head(NamedTuple):
             raise Damaged(f"it is {length} bytes long and should be {stop}")
 
     def entry(self) -> dict[str, Any]:
-        """Return the catalogue entry; `Damaged` if it is none, or has something in it that cannot be."""
+        """Return the catalogue entry; raise `Damaged` if it is not an entry, or has an impossible value."""
         try:
             entry = load_json(self.json)
         except ValueError as error:
             raise Damaged(f"its head cannot be read: {error}") from error
         if not isinstance(entry, dict):
-            raise Damaged("its head is no catalogue entry")
+            raise Damaged("its head is not a catalogue entry")
         for name, value in entry.items():
             fits = _CHECKS.get(name)
             if fits is not None and not fits(value):
@@ -336,7 +336,7 @@ def unpack_head(data: bytes | memoryview) -> Head:
     Raises
     ------
     Damaged
-        If it is no record, is cut off, or its checksum does not fit.
+        If it is not a record, is cut off, or its checksum does not fit.
     """
     if len(data) < FIXED:
         raise Damaged(f"it is cut off after {len(data)} bytes")

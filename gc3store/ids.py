@@ -38,7 +38,7 @@ _PREFIX = re.compile(r"[^\W\d]\w{0,%d}" % (MAX_PREFIX - 1))
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an ID.
+    """Whether a string can be an ID.
 
     >>> is_id("IsingRun.26"), is_id("26"), is_id("IsingRun"), is_id("x" * 300 + ".1")
     (True, True, False, False)
@@ -52,7 +52,7 @@ def check_id(id_: object) -> str:
     Raises
     ------
     InvalidIdError
-        If it is no string, or not of the form ``Prefix.N`` or ``N``. So neither
+        If it is not a string, or not of the form ``Prefix.N`` or ``N``. So neither
         a path nor SQL ever gets further than this.
 
     Examples

@@ -50,12 +50,12 @@ class Path:
 
 @lru_cache(maxsize=1000)
 def parse(text: str) -> Path:
-    """Return the path that a text means.
+    """Return the path that a string means.
 
     Raises
     ------
     InvalidQueryError
-        If it is none; the message says from where on.
+        If it is not a path; the message says which part is not understood.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def parse(text: str) -> Path:
     >>> parse("results['energy'").steps
     Traceback (most recent call last):
         ...
-    gc3store.errors.InvalidQueryError: "results['energy'" is no path: "['energy'" is not understood; ...
+    gc3store.errors.InvalidQueryError: "results['energy'" is not a path: "['energy'" is not understood; ...
     """
     steps: list[tuple[str, str | int]] = []
     at = 0
@@ -73,7 +73,7 @@ def parse(text: str) -> Path:
         # A name needs a dot before it, except at the beginning.
         if match is None or (match["name"] and at and text[at] != "."):
             raise InvalidQueryError(
-                f"{text!r} is no path: {text[at:]!r} is not understood; "
+                f"{text!r} is not a path: {text[at:]!r} is not understood; "
                 f'write it like results["energy"] or tasks[0].jobname.',
                 path=text,
             )

@@ -25,7 +25,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 
 
 class Written(str):
-    """A value for a user column as a person wrote it: maybe a number, a time or a truth value."""
+    """A value for a user column as a person wrote it: maybe a number, a time or a boolean."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class Written(str):
                 continue
         with suppress(InvalidQueryError):
             found.append((_of_age(op, text), parse_time(text)))
-        # More than seven is no text that comes after "7".
+        # More than seven is not a string that comes after "7".
         return found if op != "=" and (found or _AGE.fullmatch(text)) else [(op, str(self)), *found]
 
 
@@ -75,7 +75,7 @@ class Condition:
         For ``cls``, a name without dots also matches a class of that name in any module.
     value : Any
         What to compare with; for ``in`` a tuple. In a user column a number is compared with numbers, a
-        text with texts and a time with times; a `Written` text with whatever it can mean.
+        string with strings and a time with times; a `Written` string with all that it can mean.
     """
 
     field: str
@@ -165,7 +165,7 @@ class Query:
         ----------
         filters : mapping of str to Any
             A field or user column, and the value it must have; a list, tuple or set
-            means any of its values, `None` a missing value. For a user column a text means all that
+            means any of its values, `None` a missing value. For a user column a string means all that
             it can be read as: ``"12"`` the number as well.
         query : str or Query, optional
             More conditions, in the syntax of `parse`.
@@ -203,7 +203,7 @@ class Query:
 
     @classmethod
     def parse(cls, text: str, *, columns: Iterable[str] = ()) -> Query:
-        """Return the query that a line of text means.
+        """Return the query that a query string means.
 
         Words are searched for; ``field:value`` tokens are conditions, with
         ``<``, ``<=``, ``>``, ``>=`` or ``!=`` before the value, and ``,`` between
@@ -368,7 +368,7 @@ def parse_time(value: Any) -> datetime:
     """Return the moment that `value` means, in UTC.
 
     A datetime (naive ones are local time), a date, a number (seconds since the
-    epoch), a text in ISO format, or an age such as ``7d`` or ``2h``.
+    epoch), a string in ISO format, or an age such as ``7d`` or ``2h``.
     """
     if isinstance(value, datetime):
         return value.astimezone(UTC)

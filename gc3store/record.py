@@ -118,7 +118,7 @@ class Record:
     revision : int
         How many times its content was written, from 1.
     preview : str or None
-        A short text made at save time, for types known to be harmless to show.
+        A short string made at save time, for types known to be harmless to show.
     references : tuple of str
         IDs of the stored objects it refers to, in the order of their first use.
         Filled in by ``describe``; lists and tables leave it empty.

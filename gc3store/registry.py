@@ -94,10 +94,10 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
 
         ``columns={"energy": "result.energy", "n": len}`` gives the catalogue columns of one's own: names,
         each with a path (`gc3store.paths`) or a function of an object. Their values are recorded whenever an
-        object is saved, and `list`, `table` and search can filter and sort on them. The store remembers names
-        and paths, so that they need not be given again; a function it cannot remember. For objects saved before,
+        object is saved, and `list`, `table` and search can filter and sort on them. The store keeps names
+        and paths, so that they need not be given again; it cannot keep functions. For objects saved before,
         `fill_columns` records them. What fails stays empty, with a `ColumnWarning`, and never hinders saving.
-        Values are truth values, numbers, texts and times, of the moment when the record itself was saved.
+        Values are booleans, numbers, strings and times, as they were when the record itself was saved.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
     # What is wrong is not quoted: there may be a password in it.
     if not isinstance(uri, (str, os.PathLike)):
         raise InvalidURLError(
-            f"A store is at a URL or a path: a text, not an object of type {type(uri).__name__}."
+            f"A store is at a URL or a path: a string, not an object of type {type(uri).__name__}."
         )
     text = os.fsdecode(uri)
     if not text or "\0" in text:
@@ -202,7 +202,7 @@ def _offered(entry: EntryPoint) -> Constructor:
     try:
         constructor = entry.load()
         if not callable(constructor):
-            raise TypeError(f"{entry.value} is no constructor")
+            raise TypeError(f"{entry.value} is not callable")
     except Exception as error:  # code of others runs here
         if isinstance(error, ModuleNotFoundError) and error.name:
             what = f"needs a module that is not installed: install {error.name!r}"

@@ -225,7 +225,7 @@ class Store(ABC):
         raise self._unsupported("fill_columns")
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Return a context in which all changes are one step."""
+        """Return a context in which all changes are one transaction."""
         raise self._unsupported("transaction")
 
     def find(self, name: str) -> builtins.list[str]:

@@ -365,7 +365,7 @@ def test_columns_of_a_table_of_gc3pie(gc3pie_table, tmp_path):
             store.save(_Job(energy=[]))
         assert store.list(query="energy:<-2") == [id_]
         assert store.list(label="2 entries") == [id_]
-        with pytest.warns(ColumnWarning, match="List is none"):
+        with pytest.warns(ColumnWarning, match="List is not a type"):
             assert store.fill_columns() == 1
         with pickle.loads(pickle.dumps(store)) as sent:
             assert sent.describe(sent.save(_Job(n=1))).columns["label"] == "1 entries"

@@ -171,7 +171,7 @@ class TestEntryPoints:
             "needy": "needs a module that is not installed: install 'no_such_driver'",
             "broken": r"reinstall or upgrade it \(ValueError: unheard of\)",
             "missing": r"reinstall or upgrade it \(AttributeError: .*NoSuchName",
-            "number": "reinstall or upgrade it .*acme_store:number is no constructor",
+            "number": "reinstall or upgrade it .*acme_store:number is not callable",
         }.items(),
     )
     def test_those_that_cannot_be_imported(self, scheme, said):

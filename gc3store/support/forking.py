@@ -2,7 +2,7 @@
 
 A child process has one thread, and the memory of its parent as it was at one moment. What other threads
 were doing at that moment is never finished in the child. This matters for the locks of stores, and for
-SQLite. During a call SQLite holds locks of its own, for which a child would wait for ever; and it remembers
+SQLite. During a call SQLite holds locks of its own, for which a child would wait for ever; and it keeps track of
 which locks on files its process holds, while a child holds none of them. So a fork waits until no
 thread is within a transaction or within a call of SQLite. Connections that are not in use are closed, in
 the parent as well; each process makes new ones when it needs them.

@@ -22,7 +22,7 @@ def components(graph: Mapping[T, Sequence[T]], roots: Iterable[T]) -> Iterator[l
     Parameters
     ----------
     graph : mapping of node to sequence of nodes
-        What each node refers to; nodes that are no keys are passed over.
+        What each node refers to; nodes that are not keys are passed over.
     roots : iterable of nodes
         Where to begin.
 

@@ -1,4 +1,4 @@
-"""A short text that shows what an object is, for types known to be harmless to show.
+"""A short string that shows what an object is, for types known to be harmless to show.
 
 Made once, when the object is saved, so that looking at a store reads no payloads.
 A user's own ``__repr__`` is never called: it may take for ever, or fail.
@@ -30,7 +30,7 @@ def has_preview(cls: type) -> bool:
 
 
 def preview(obj: Any) -> str | None:
-    """Return a short text for numbers, strings, containers, arrays and frames, else `None`.
+    """Return a short string for numbers, strings, containers, arrays and frames, else `None`.
 
     >>> preview({"energy": -1.75, "spins": [1, -1, 1, 1, 1, 1, 1, 1]})
     "{'energy': -1.75, 'spins': [1, -1, 1, 1, 1, 1, ... 8 in all]}"

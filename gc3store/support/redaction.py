@@ -1,4 +1,4 @@
-"""Hiding passwords: the only place that decides what of a URL or a text is a secret.
+"""Hiding passwords: the only place that decides what of a URL or a string is a secret.
 
 People write URLs by hand, and do not always encode the special characters of a password. So
 where the end of a secret is uncertain, more is hidden, never less.
@@ -30,7 +30,7 @@ _QUOTED: Final = re.compile(
 # A name and a bare value, as in a connection string: user=ann password=tiger host=db.
 _BARE: Final = re.compile(_WORD + r"\w{0,40}=(?![='\"])(?P<secret>\S+)", re.IGNORECASE)
 
-#: What stands before ``://``. Schemes are short; a bound keeps the search linear in long texts.
+#: What stands before ``://``. Schemes are short; a bound keeps the search linear in long strings.
 _SCHEME: Final = r"[A-Za-z][\w+.\-]{0,40}"
 _SCHEME_BEFORE: Final = re.compile(rf"(?P<quote>[\"']?)\b(?P<scheme>{_SCHEME})\Z")
 _NEXT_URL: Final = re.compile(rf"\s{_SCHEME}://")
@@ -45,7 +45,7 @@ _Span = tuple[int, int]
 
 
 def redact(text: str, *known: str) -> str:
-    """Return `text` with whatever looks like a password replaced by ``***``.
+    """Return `text` with all that looks like a password replaced by ``***``.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def is_secret_name(name: str) -> bool:
 
 
 class _Url(NamedTuple):
-    """Where in a text a URL is: what follows ``://``, up to where it may end at the latest."""
+    """Where in a string a URL is: what follows ``://``, up to where it may end at the latest."""
 
     scheme: str
     start: int

@@ -1,7 +1,7 @@
 """Text for people: on one line, not too long, and without characters that a terminal obeys.
 
 What is shown may come from a store that others have filled. Control characters can rewrite a
-terminal, and directional ones make a text read otherwise than it is; both are shown as escapes.
+terminal, and directional ones make a string look different from what it is; both are shown as escapes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["ELLIPSIS", "MAX_LINE", "clean", "shorten", "single_line"]
 #: Stands for what is left out.
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 
-#: Characters of one text, where nothing else is said.
+#: Most characters of one string, unless a caller gives a limit.
 MAX_LINE: Final = 200
 
 
@@ -32,7 +32,7 @@ def clean(text: str, limit: int | None = MAX_LINE) -> str:
     Parameters
     ----------
     text : str
-        Any text.
+        Any string.
     limit : int or None
         How many characters of it to show; `None` for all.
 

@@ -114,7 +114,7 @@ class ColumnsContract:
             reasons = sorted(str(w.message) for w in caught if w.category is ColumnWarning)
             assert len(reasons) == 2
             assert f"'ratio' of {id_} stays empty: ZeroDivisionError" in reasons[0]
-            assert f"'whole' of {id_} stays empty: list is none of the types" in reasons[1]
+            assert f"'whole' of {id_} stays empty: list is not a type" in reasons[1]
             assert store.describe(id_).columns == {"good": 4, "ratio": None, "whole": None}
             with pytest.warns(ColumnWarning, match="and of 2 more"):
                 ids = store.save_many([{"x": i} for i in range(3)])
@@ -125,8 +125,8 @@ class ColumnsContract:
                     store.save({"x": 5})  # as an error it comes when the object is saved
             assert len(store) == 5
 
-    def test_columns_are_remembered(self, open_store: Any, open_with: Any) -> None:
-        """Whoever opens the store later fills those with a path; a function it must be given again."""
+    def test_columns_are_kept(self, open_store: Any, open_with: Any) -> None:
+        """Opened again, a store fills those with a path; functions must be given again."""
         with open_with(energy="energy", n=len) as store:
             one = store.save({"energy": 1})
         columns, two, told = in_fresh_process(_save, open_store, {"energy": 2})
@@ -194,7 +194,7 @@ class ColumnsContract:
                 store.describe(id_)
 
     def test_columns_must_have_names_of_their_own(self, open_store: Any, open_with: Any) -> None:
-        """Those that mean something else are refused, and what is no path."""
+        """Those that mean something else are refused, and strings that are not paths."""
         for name in ("size", "class", "query", "columns", "two words", "", "x" * 61):
             with pytest.raises(OptionError, match=r"name|called"):
                 open_store(columns={name: "x"})

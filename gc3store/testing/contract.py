@@ -447,7 +447,7 @@ class StoreContract(ColumnsContract):
     # C5 Whole.
 
     def test_c5_batches_and_batches_of_nothing(self, store: Any) -> None:
-        """Several at once are as one after the other; none at all is no error."""
+        """Several at once are as one after the other; an empty call is not an error."""
         assert (store.save_many([]), list(store.load_many([])), store.remove_many([])) == ([], [], None)
         ids = store.save_many([[1], {2: 3}])
         assert list(store.load_many(ids)) == [[1], {2: 3}]
