@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gc3store import Store, make_store, registry
+from tests import servers
 
 #: Programs that tests run, with the folder they are in on their path.
 collect_ignore = ["hostile_entries.py", "hostile_pickles.py", "hostile_sharing.py"]
@@ -26,6 +27,11 @@ def _isolated(monkeypatch, tmp_path_factory):
     yield
     registry._registered.clear()
     registry._registered.update(registered)
+
+
+def pytest_sessionfinish():
+    """Drop what the tests of this process left on servers for each other."""
+    servers.drop_shared()
 
 
 def pytest_terminal_summary(terminalreporter):

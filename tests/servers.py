@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -79,6 +80,30 @@ def database(kind: str) -> Iterator[str]:
         connection.close()
 
 
+_shared = ExitStack()
+_tables = count()
+
+
+@cache
+def _shared_database(kind: str) -> str:
+    return _shared.enter_context(database(kind))
+
+
+def new_place(kind: str) -> str:
+    """Return the URL of a new store, in tables of its own of a database that tests of this process share.
+
+    Making and dropping a database takes a server longer than most tests do.
+    """
+    return f"{_shared_database(kind)}#table=t{next(_tables)}"
+
+
+def drop_shared() -> None:
+    """Drop the databases and the files that tests of this process shared."""
+    _shared_database.cache_clear()
+    _installed.cache_clear()
+    _shared.close()
+
+
 @contextmanager
 def user(url: str, password: str, *, may: str = "ALL") -> Iterator[str]:
     """A user of a database with a password, who may do what is granted, also in tables that are there; gone in the end.
@@ -108,6 +133,36 @@ def user(url: str, password: str, *, may: str = "ALL") -> Iterator[str]:
         connection.close()
 
 
+def _unprivileged(kind: str) -> str | None:
+    """Return the user that a server runs under; none where the tests themselves have no privileges."""
+    return ("postgres" if kind == "postgresql" else "mysql") if os.geteuid() == 0 else None
+
+
+@cache
+def _installed(kind: str) -> Path:
+    """Install the data of a server that was never started; copying it takes less than installing it each time."""
+    # Not in pytest's directory, which a server without privileges could not reach.
+    folder = Path(tempfile.mkdtemp(prefix="gc3store-installed-"))
+    _shared.callback(shutil.rmtree, folder, ignore_errors=True)
+    if owner := _unprivileged(kind):
+        shutil.chown(folder, owner)
+    data = folder / "data"
+    if kind == "postgresql":
+        password = folder / "password"
+        password.write_text("s3cret")
+        command = [
+            str(_postgresql("initdb")), "-D", str(data), "-U", "postgres", "-A", "scram-sha-256",
+            f"--pwfile={password}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8",
+        ]  # fmt: skip
+    else:
+        command = [
+            str(_found("mariadb-install-db")), f"--datadir={data}", "--no-defaults", "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        ]  # fmt: skip
+    subprocess.run(command, user=owner, check=True, cwd=folder, capture_output=True, timeout=120)
+    return data
+
+
 class Server:
     """A server of the test's own, which can be stopped, killed and started again.
 
@@ -121,43 +176,17 @@ class Server:
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (directory / "log").open("ab")
-        self._user = ("postgres" if kind == "postgresql" else "mysql") if os.geteuid() == 0 else None
+        self._user = _unprivileged(kind)
         if self._user:
             shutil.chown(directory, self._user)
         self.data = directory / "data"
-        self._install()
+        subprocess.run(["cp", "-a", _installed(kind), self.data], check=True)
 
     @property
     def url(self) -> str:
         if self.kind == "postgresql":
             return f"postgresql://postgres:s3cret@127.0.0.1:{self.port}/postgres"
         return f"mariadb://tester:s3cret@127.0.0.1:{self.port}/test"
-
-    def _run(self, *command: str | Path, **options: Any) -> None:
-        subprocess.run(
-            list(map(str, command)),
-            user=self._user,
-            check=True,
-            cwd=self.directory,
-            stdout=self._log,
-            stderr=self._log,
-            timeout=120,
-            **options,
-        )
-
-    def _install(self) -> None:
-        if self.kind == "postgresql":
-            password = self.directory / "password"
-            password.write_text("s3cret")
-            self._run(
-                _postgresql("initdb"), "-D", self.data, "-U", "postgres", "-A", "scram-sha-256",
-                f"--pwfile={password}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8",
-            )  # fmt: skip
-        else:
-            self._run(
-                _found("mariadb-install-db"), f"--datadir={self.data}", "--no-defaults", "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-            )  # fmt: skip
 
     def _command(self) -> list[str]:
         if self.kind == "postgresql":

@@ -17,7 +17,7 @@ from gc3store.ids import is_id, number_of
 from gc3store.pickling import Encoded, Encoder
 from gc3store.testing import Node
 
-from .servers import KINDS, connect, database
+from .servers import KINDS, connect, new_place
 
 pytestmark = pytest.mark.filterwarnings("ignore::gc3store.StoreWarning")
 
@@ -25,10 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::gc3store.StoreWarning")
 @pytest.fixture(params=["directory", "sqlite", *(pytest.param(k, marks=pytest.mark.server) for k in KINDS)])
 def url(request, tmp_path):
     if request.param in KINDS:
-        with database(request.param) as found:
-            yield found
-    else:
-        yield str(tmp_path / "own") if request.param == "directory" else f"sqlite:///{tmp_path}/own.db"
+        return new_place(request.param)
+    return str(tmp_path / "own") if request.param == "directory" else f"sqlite:///{tmp_path}/own.db"
 
 
 #: Persistent IDs as pickles have them: no ID, a path, a number that is none of ours, an object.

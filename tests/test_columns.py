@@ -27,7 +27,7 @@ from gc3store.errors import ColumnWarning, NotSupportedError, OptionError, ReadO
 from gc3store.query import Condition, Query
 from gc3store.record import from_microseconds
 from gc3store.testing import FreshProcess, Node
-from tests.servers import KINDS, database
+from tests.servers import KINDS, new_place
 
 numbers = (
     st.integers(-3, 3)
@@ -112,7 +112,7 @@ def test_a_database_answers_as_a_directory_does(stores, objects, queries):
 @pytest.mark.server
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_answers_as_a_directory_does(kind):
-    with database(kind) as url, make_store(url, columns=_AB) as store:
+    with make_store(new_place(kind), columns=_AB) as store:
 
         @settings(quick, max_examples=60)
         @histories

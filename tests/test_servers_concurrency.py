@@ -8,22 +8,14 @@ import pytest
 
 from tests import test_concurrency as local
 from tests.conftest import Place
-from tests.servers import KINDS, database
+from tests.servers import KINDS, new_place
 
 pytestmark = pytest.mark.server
 
-_count = iter(range(10**9))
 
-
-@pytest.fixture(scope="module", params=KINDS)
-def url(request):
-    with database(request.param) as url:
-        yield url
-
-
-@pytest.fixture
-def place(url):
-    place = Place("server", f"{url}#table=t{next(_count)}", Path(), [])
+@pytest.fixture(params=KINDS)
+def place(request):
+    place = Place("server", new_place(request.param), Path(), [])
     yield place
     for store in place.opened:
         store.close()

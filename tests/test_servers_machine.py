@@ -9,33 +9,29 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.conftest import Place
-from tests.servers import KINDS, database
+from tests.servers import KINDS, new_place
 from tests.test_state_machine import LONG, QUICK, StoreMachine
 
 pytestmark = pytest.mark.server
 
-_count = iter(range(10**9))
 
-
-def machine_at(url: str) -> type[StoreMachine]:
-    """The machine on a database, each of its histories in tables of its own."""
+def machine_on(kind: str) -> type[StoreMachine]:
+    """The machine on a server, each of its histories in tables of its own."""
 
     class ServerMachine(StoreMachine):
         def make_place(self) -> Place:
-            return Place("server", f"{url}#table=t{next(_count)}", Path(), [])
+            return Place("server", new_place(kind), Path(), [])
 
     return ServerMachine
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_histories(kind):
-    with database(kind) as url:
-        run_state_machine_as_test(machine_at(url), settings=settings(QUICK, max_examples=15))
+    run_state_machine_as_test(machine_on(kind), settings=settings(QUICK, max_examples=15))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_histories(kind):
-    with database(kind) as url:
-        run_state_machine_as_test(machine_at(url), settings=settings(LONG, max_examples=300))
+    run_state_machine_as_test(machine_on(kind), settings=settings(LONG, max_examples=300))

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 
 from gc3store import register
 from tests import memory_place
 from tests.conftest import Place, place_in
 from tests.memory_backend import MemoryStore
-from tests.servers import database
-
-_tables = count()
-
-
-@pytest.fixture(scope="session")
-def postgresql_url():
-    with database("postgresql") as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def mariadb_url():
-    with database("mariadb") as url:
-        yield url
-
+from tests.servers import new_place
 
 _DATABASES = (
     "memory",
@@ -49,8 +32,7 @@ def _place(request, tmp_path):
     elif request.param == "memory":
         place = Place("memory", request.getfixturevalue("memory_url"), tmp_path, [])
     else:
-        url = request.getfixturevalue(f"{request.param}_url")
-        place = Place(request.param, f"{url}#table=t{next(_tables)}", tmp_path, [])
+        place = Place(request.param, new_place(request.param), tmp_path, [])
     yield place
     for store in place.opened:
         store.close()

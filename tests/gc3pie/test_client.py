@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -33,10 +32,8 @@ def session(request, installed):
 
     path = str(installed / "new")
     if request.param in servers.KINDS:
-        with servers.database(request.param) as url:
-            yield Session(path, store_or_url=url)
-    else:
-        yield Session(path, store_or_url=None if request.param == "directory" else f"sqlite://{path}.db")
+        return Session(path, store_or_url=servers.new_place(request.param))
+    return Session(path, store_or_url=None if request.param == "directory" else f"sqlite://{path}.db")
 
 
 def reopened(session):
@@ -212,26 +209,27 @@ def test_extra_fields_are_user_columns_of_our_stores(installed, kind, existing):
     }
     if not existing:  # columns of SQLAlchemy in a new database are a table of GC3Pie
         fields = {getattr(key, "name", key): value for key, value in fields.items()}
-    with servers.database(kind) if kind in servers.KINDS else nullcontext() as url:
-        if url is None:
-            url = str(installed / "jobs") if kind == "directory" else f"sqlite://{installed}/jobs2.db"
-        if existing:
-            with ours_at(url) as ours:
-                ours.save("before")
-        session = Session(str(installed / "new"), store_or_url=url, extra_fields=fields)
-        with pytest.warns(ColumnWarning, match="'half' of Task.* stays empty"):
-            ids = [session.add(task("one", whole=3)), session.add(task("two"))]
-        store = session.store
-        assert isinstance(store._gc3store, (FilesystemStore, SqlStore))
-        assert store.list(half=1.5) == store.list(jobname="one") == [ids[0]]
-        frame = store.table()
-        assert list(frame.loc[ids, "jobname"]) == ["one", "two"]
-        assert frame.loc[ids[0], "half"] == 1.5
-        again = theirs(url, extra_fields=fields)
-        again.save(task("three", whole=8))
+    if kind in servers.KINDS:
+        url = servers.new_place(kind)
+    else:
+        url = str(installed / "jobs") if kind == "directory" else f"sqlite://{installed}/jobs2.db"
+    if existing:
         with ours_at(url) as ours:
-            assert ours.columns == ("half", "jobname")
-            assert [ours.describe(id_).columns["jobname"] for id_ in ours.list(half=4.0)] == ["three"]
+            ours.save("before")
+    session = Session(str(installed / "new"), store_or_url=url, extra_fields=fields)
+    with pytest.warns(ColumnWarning, match="'half' of Task.* stays empty"):
+        ids = [session.add(task("one", whole=3)), session.add(task("two"))]
+    store = session.store
+    assert isinstance(store._gc3store, (FilesystemStore, SqlStore))
+    assert store.list(half=1.5) == store.list(jobname="one") == [ids[0]]
+    frame = store.table()
+    assert list(frame.loc[ids, "jobname"]) == ["one", "two"]
+    assert frame.loc[ids[0], "half"] == 1.5
+    again = theirs(url, extra_fields=fields)
+    again.save(task("three", whole=8))
+    with ours_at(url) as ours:
+        assert ours.columns == ("half", "jobname")
+        assert [ours.describe(id_).columns["jobname"] for id_ in ours.list(half=4.0)] == ["three"]
 
 
 def ours_at(url):
@@ -306,12 +304,10 @@ def kind(request):
 def place(kind, samples, tmp_path_factory):
     """Where an engine keeps its tasks, as GC3Pie writes it."""
     if kind in servers.KINDS:
-        with servers.database(kind) as url:
-            yield url
-    elif kind == "in place":
-        yield str(samples / "fs")
-    else:
-        yield "" if kind == "directory" else f"sqlite://{tmp_path_factory.mktemp('database')}/jobs.db"
+        return servers.new_place(kind)
+    if kind == "in place":
+        return str(samples / "fs")
+    return "" if kind == "directory" else f"sqlite://{tmp_path_factory.mktemp('database')}/jobs.db"
 
 
 def test_a_real_engine_is_killed_and_goes_on(samples, kind, place, tmp_path_factory):

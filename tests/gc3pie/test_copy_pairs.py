@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import gc3store
 from gc3store import Persistable, copy, make_store
 from gc3store.errors import StoreUnavailableError, StoreWarning, UsageError
 from gc3store.gc3pie.database import create_gc3pie_table
+from gc3store.support import batching
+from gc3store.testing import FreshProcess
 from tests import servers
 from tests.gc3pie.conftest import fingerprint
 
@@ -45,25 +48,24 @@ def classes(monkeypatch):
 @pytest.fixture
 def place_of(samples):
     """Returns where a new store of a kind can be."""
-    with ExitStack() as stack:
 
-        def place(kind, name):
-            if kind in servers.KINDS:
-                return stack.enter_context(servers.database(kind))
-            if kind == "sqlite":
-                return f"sqlite:///{samples}/{name}.db"
-            if kind == "directory":
-                return str(samples / name)
-            if kind == "gc3pie table":
-                create_gc3pie_table(f"sqlite:///{samples}/{name}.db", None, [])
-                return f"sqlite:///{samples}/{name}.db"
-            (samples / name).mkdir()
-            shutil.copyfile(
-                samples / "fs" / "IsingRun.27", samples / name / "IsingRun.27"
-            )  # or it would be one of ours
+    def place(kind, name):
+        if kind in servers.KINDS:
+            return servers.new_place(kind)
+        if kind == "sqlite":
+            return f"sqlite:///{samples}/{name}.db"
+        if kind == "directory":
             return str(samples / name)
+        if kind == "gc3pie table":
+            create_gc3pie_table(f"sqlite:///{samples}/{name}.db", None, [])
+            return f"sqlite:///{samples}/{name}.db"
+        (samples / name).mkdir()
+        shutil.copyfile(
+            samples / "fs" / "IsingRun.27", samples / name / "IsingRun.27"
+        )  # or it would be one of ours
+        return str(samples / name)
 
-        yield place
+    return place
 
 
 def picture(store, root):
@@ -109,7 +111,11 @@ def test_every_pair(place_of, samples, monkeypatch, here, there):
     assert (result.new, len(result.ids), result.failed) == (22, 22, {})
     assert (again.new, again.ids) == (0, result.ids)
     assert {r.id: (r.revision, r.modified) for r in source.records()} == before
-    assert files is None or fingerprint(samples) == files  # with servers as targets nothing else is written
+    if (
+        files is not None
+    ):  # with servers as targets nothing is written here, but what SQLite keeps beside what is open
+        now = fingerprint(samples)
+        assert {name: now[name] for name in now if not name.endswith(("-shm", "-wal"))} == files
     assert picture(target, result.ids[root]) == looks
     for old, new in result.ids.items():
         target.verify(new)
@@ -136,19 +142,14 @@ def test_every_pair(place_of, samples, monkeypatch, here, there):
             assert target.describe(new).origin.items() >= source.describe(old).origin.items()
     if here in OURS and there in OURS:
         assert target.find("die Wurzel, 根") == [result.ids[root]]
-        assert target._by_origin()[0] == [result.ids[root]]
+        assert [id_ for id_ in target.list() if target.describe(id_).is_root] == [result.ids[root]]
     target.close()
     source.close()
 
 
-PROGRAM = """
-import sys
-from gc3store import copy, make_store
-from gc3store.support import batching
-batching.MAX_COUNT = 7
-result = copy(make_store(sys.argv[1]), make_store(sys.argv[2]))
-print(result.new, len(result.ids), flush=True)
-"""
+def copy_in_small_batches(source, target):
+    batching.MAX_COUNT = 7
+    return len(copy(make_store(source), make_store(target)).ids)
 
 
 @pytest.mark.parametrize("there", KINDS)
@@ -156,28 +157,22 @@ def test_a_copy_that_is_killed_goes_on(place_of, there):
     source = make_store(place_of("directory", "source"))
     source.save_many([Node(f"{i}", Node(f"below {i}")) for i in range(150)])
     place = place_of(there, "target")
-    before = len(make_store(place))
-    sizes = []
-    for round_ in range(30):
-        with subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM, source.url, place],
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            deadline = time.monotonic() + 100
-            while process.poll() is None and time.monotonic() < deadline:
-                with make_store(place) as watched:
-                    size = len(watched) - before
-                if size >= (sizes[-1] if sizes else 0) + 30 and round_ < 6:
-                    process.send_signal(signal.SIGKILL)
+    with make_store(place) as watched, ThreadPoolExecutor(1) as pool:
+        before = len(watched)
+        sizes = [0]
+        for round_ in range(30):
+            child = FreshProcess(copy_in_small_batches, source.url, place)
+            copied = pool.submit(child.result)
+            while not copied.done():
+                if round_ < 6 and len(watched) - before >= sizes[-1] + 30:
+                    with suppress(ProcessLookupError):
+                        os.kill(child.pid, signal.SIGKILL)
                 time.sleep(0.01)
-            out = process.stdout.read()
-        with make_store(place) as target:
-            sizes.append(len(target) - before)
-        if process.returncode == 0:
-            break
-    assert out.split()[1] == "300"
-    assert len([size for size in sizes if size < 300]) >= 2, "it was never killed in the middle"
+            sizes.append(len(watched) - before)
+            if copied.exception() is None:
+                break
+    assert copied.result() == 300
+    assert len([size for size in sizes if 0 < size < 300]) >= 2, "it was never killed in the middle"
     assert sizes[-1] == 300, "something was copied twice, or not at all"
     target = make_store(place)
     result = copy(source, target)
