@@ -62,7 +62,7 @@ class TestLocations:
         file.write_text("dear diary " * 100)
         with pytest.raises(StoreUnavailableError, match="neither a directory nor"):
             make_store(file)
-        with pytest.raises(StoreUnavailableError, match="no database"):
+        with pytest.raises(StoreUnavailableError, match="is not a database"):
             make_store(f"sqlite:///{file}").save(1)
         assert file.read_text() == "dear diary " * 100
         assert os.listdir(tmp_path) == ["notes.txt"]
@@ -343,7 +343,7 @@ class TestOptions:
     @pytest.mark.parametrize("ask", ["records", "count", "facets"])
     def test_what_is_no_query(self, store, ask):
         store.save([1])
-        with pytest.raises(OptionError, match="'cls:list' is no query; make one"):
+        with pytest.raises(OptionError, match="'cls:list' is not a query; make one"):
             getattr(store, ask)(*["cls"] * (ask == "facets"), "cls:list")
 
     @pytest.mark.parametrize("options", [{"protcol": 3}, {"protocol": 0}, {"durabel": False}, {"timeout": 3}])

@@ -182,7 +182,7 @@ class TestSomethingElse:
             with open(place, "w") as file:
                 file.write("dear diary " * 100)
             with pytest.raises(
-                StoreUnavailableError, match=r"is a file|no database|File exists|Not a directory"
+                StoreUnavailableError, match=r"is a file|is not a database|File exists|Not a directory"
             ):
                 make_store(ground.url).save(ground.fresh(1))
             with open(place) as file:

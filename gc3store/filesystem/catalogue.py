@@ -236,7 +236,7 @@ class CatalogueIndex(ABC):
     @no_fork_during()
     def _load_cache(self) -> None:
         cached = self._cached()
-        if not cached.path.exists():
+        if not os.path.exists(cached.path):
             return
         try:
             with cached.connected() as connection:

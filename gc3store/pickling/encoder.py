@@ -121,6 +121,11 @@ class Encoded:
             deque(part, maxlen=0)  # each piece is hashed as it passes
         return self.checksum
 
+    def close(self) -> None:
+        """Give back a temporary file, of a payload that is not written after all."""
+        if not isinstance(self.stream, bytes):
+            self.stream.close()
+
     def parts(self) -> Iterator[Iterator[memoryview]]:
         """Yield the stream, then each buffer, as an iterator over pieces of at most `STEP` bytes.
 

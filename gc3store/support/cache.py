@@ -176,7 +176,8 @@ class CacheDatabase:
                     f"BEGIN IMMEDIATE; {self._schema}; PRAGMA user_version={self._version:d}; COMMIT"
                 )
             else:
-                os.utime(self.path)
+                with suppress(OSError):  # it may belong to another user
+                    os.utime(self.path)
         except BaseException:
             connection.close()
             raise
