@@ -80,7 +80,7 @@ class Column:
         return self.path is not None or self.function is not None
 
     def value_of(self, obj: Any) -> Any:
-        """Return its value for an object, as `plain` does; raise whatever evaluating raises."""
+        """Return its value for an object, as `plain` does; raise what evaluating raises."""
         if self.path is not None:
             return plain(follow(parse(self.path), obj))
         return None if self.function is None else plain(self.function(obj))

@@ -1,7 +1,7 @@
 """Objects that are stored as records of their own, and which record an object is.
 
 `Persistable` marks a class whose instances are stored once, each as its own
-record; whatever contains one holds a reference to it. An `Identity` says which
+record; an object that contains one holds a reference to it. An `Identity` says which
 record a live object is.
 
 Every function of this package that a payload may name stands in this module. These

@@ -92,7 +92,7 @@ def make_store(uri: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Store:
         Passed to the constructor registered for the URL's scheme. All stores of this package take
         ``durable``, ``read_only``, ``trust`` and ``columns``.
 
-        ``columns={"energy": "result.energy", "n": len}`` gives the catalogue columns of one's own: names,
+        ``columns={"energy": "result.energy", "n": len}`` gives the catalogue columns of your own: names,
         each with a path (`gc3store.paths`) or a function of an object. Their values are recorded whenever an
         object is saved, and `list`, `table` and search can filter and sort on them. The store keeps names
         and paths, so that they need not be given again; it cannot keep functions. For objects saved before,

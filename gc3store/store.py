@@ -56,7 +56,7 @@ class Store(ABC):
 
     Examples
     --------
-    A store of one's own needs four methods; with `list` it can be browsed too:
+    Your own store needs four methods; with `list` it can be browsed too:
 
     >>> class Memory(Store):
     ...     def __init__(self, url=None):

@@ -23,7 +23,7 @@ def put(place):
 
 
 def get(place):
-    """Return the opcodes that push what was remembered."""
+    """Return the opcodes that push what was kept."""
     return b"j" + struct.pack("<I", place)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of a catalogue in SQLite is never older than the catalogue."""
+"""What is cached of a catalogue in SQLite is never older than the catalogue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDERS = [None, "-number", "name", "-name", "size", "cls"]
 
 
 def look(store, order, offset, limit=3, times=3):
-    """Ask for the same window as often as it takes for an order to be remembered."""
+    """Ask for the same window as often as it takes for an order to be cached."""
     query = Query.build({}, order=order, offset=offset, limit=limit)
     found = [[record.id for record in store.records(query)] for _ in range(times)]
     assert found == [found[0]] * times
@@ -39,7 +39,7 @@ def url(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("offset", [0, 4, 9, 50])
-def test_a_remembered_order_gives_the_same_windows(url, order, offset):
+def test_a_cached_order_gives_the_same_windows(url, order, offset):
     with make_store(url) as store:
         for i in range(11):
             store.save(["x" * (i * 7 % 5)], name=f"run {i * 5 % 11}", tags=["a", "b"][: i % 3])
@@ -50,7 +50,7 @@ def test_a_remembered_order_gives_the_same_windows(url, order, offset):
         ]
 
 
-def test_an_order_is_remembered(url, monkeypatch):
+def test_an_order_is_cached(url, monkeypatch):
     """The second time an order is asked for, all of it is read, and nothing is sorted from then on."""
     with make_store(url) as store:
         store.save_many([[i] for i in range(5)])

@@ -312,7 +312,7 @@ def test_attributes_become_typed_columns(store, model):
     assert "size" in store.table(columns=["size"])  # the catalogue's own
 
 
-def test_what_was_read_is_remembered_until_it_changes(store, model, monkeypatch):
+def test_what_was_read_is_cached_until_it_changes(store, model, monkeypatch):
     obj = model.Study(model.Part(1))
     obj.size = 1
     id_ = store.save(obj)
@@ -343,10 +343,10 @@ def test_what_was_read_is_remembered_until_it_changes(store, model, monkeypatch)
         ("results['two word']", 'results["two words"]'),
     ],
 )
-def test_columns_that_nobody_has_but_something_alike(store, model, written, meant):
+def test_columns_that_no_object_has_but_something_alike(store, model, written, meant):
     store.save(model.Run(1, temperature=1.5, results={"energy": -1, "two words": 2, "seed": 3}))
     store.save(model.Study(model.Part(1.5)))
-    for _ in range(2):  # the second time, from what is remembered
+    for _ in range(2):  # the second time, from what is cached
         with pytest.warns(StoreWarning) as caught:
             table = store.table(columns=[written])
         assert table[written].isna().all()
@@ -373,7 +373,7 @@ def test_texts_with_lone_surrogates_are_kept(store, model, monkeypatch):
     assert texts([odd, None], refused).isna().tolist() == [False, True]
 
 
-def test_columns_that_nobody_has(store, model):
+def test_columns_that_no_object_has(store, model):
     store.save(model.Run(1))
     with pytest.warns(StoreWarning, match="attributes\\(\\) tells"):
         table = store.table(columns=["temprature"])

@@ -1,4 +1,4 @@
-"""Columns read out of objects: references, what is remembered of them, and what must not be."""
+"""Columns read out of objects: references, what is cached of them, and what must not be."""
 
 import datetime as dt
 import decimal
@@ -146,7 +146,7 @@ def fill(store, count=20):
     ]
 
 
-def test_everything_is_remembered_in_another_process_too(store, watched):
+def test_everything_is_cached_in_another_process_too(store, watched):
     fill(store)
     settle(store)
     first = store.table(columns=COLUMNS)
@@ -173,7 +173,7 @@ def test_only_what_changed_is_read_again(store, watched):
     assert ids[5] not in table.index
 
 
-def test_other_queries_keep_what_was_remembered(store, watched):
+def test_other_queries_keep_what_was_cached(store, watched):
     ids = fill(store)
     store.table(columns=COLUMNS, query=ids[8])
     store.table(columns=COLUMNS, query=ids[7])
@@ -362,7 +362,7 @@ def test_times_that_pandas_has_not_stay_what_they_are(tmp_path):
     ]
     with make_store(tmp_path) as store:
         store.save_many(rows)
-        for _ in range(2):  # read, and remembered
+        for _ in range(2):  # read, and cached
             table = store.table(columns=["length", "when"])
             assert list(table["length"])[:3] == [row["length"] for row in rows[:3]]
             assert list(table["when"])[:3] == [row["when"] for row in rows[:3]]

@@ -146,7 +146,7 @@ def test_texts_of_lone_surrogates_in_states(store, states):
         inspection.text(shown).encode("utf-8", "backslashreplace")
         store.verify(id_)
         assert store.restore(store.export(id_)) != id_
-    for _ in range(2):  # the second time, as it is remembered
+    for _ in range(2):  # the second time, as it is cached
         table = store.table(columns=["label"])
         assert table.loc[ids, "label"].tolist() == [*ODD, "plain"]
     found = set(paths(store, "Plain"))

@@ -202,7 +202,7 @@ class GraphReader:
     def _current(self, revisions: Mapping[str, int]) -> tuple[dict[str, Any], set[str]]:
         """Return the live objects among records that are as they were, and which records are not.
 
-        Of what a live object dropped without being saved, the instance may be gone: that is no change.
+        If a live object dropped a part without being saved, the part may be gone: this does not count as a change.
         """
         objects: dict[str, Any] = {}
         changed = set()

@@ -133,7 +133,7 @@ class RecordStore(Store):
         counts. Other threads wait.
 
         An error of the database itself (no space left, a broken connection) undoes all of it, also
-        where it is caught within the context: whatever else is tried there fails, and so does the end.
+        where it is caught within the context: everything else that is tried there fails, and so does the end.
         Only if nothing was done before is there nothing to undo, and the transaction goes on.
         """
         return self._run_transaction()
@@ -700,7 +700,7 @@ class RecordStore(Store):
         ObjectNotFoundError
             If there is no such object.
         CorruptRecordError, InspectionError
-            If its bytes are damaged, or made to harm whoever reads them.
+            If its bytes are damaged, or made to harm a reader.
 
         See Also
         --------
@@ -736,7 +736,7 @@ class RecordStore(Store):
         ObjectNotFoundError
             If there is no such object.
         CorruptRecordError, InspectionError
-            If its bytes are damaged, or made to harm whoever reads them.
+            If its bytes are damaged, or made to harm a reader.
         """
         from gc3store.inspection.globals import globals_of
 

@@ -240,7 +240,7 @@ class Transaction:
         self._written += [_Written(record) for record in records]
 
     def _note_doubt(self) -> None:
-        """Remember a transaction of which it is not known whether it was committed."""
+        """Keep what is needed to find out later whether a transaction was committed."""
         doubt = self._backend.take_doubt()
         if doubt is not None and (self._written or self._deleted):
             self._doubts.append((doubt, self._written, self._deleted))
@@ -290,7 +290,7 @@ class Transaction:
 
 
 class _Written:
-    """What is remembered of a record until its transaction is known to be committed.
+    """What is kept of a record until its transaction is known to be committed.
 
     Its object is not kept alive by that, if it can be helped: a transaction can be more than memory holds.
     """

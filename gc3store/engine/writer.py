@@ -454,7 +454,7 @@ class GraphWriter:
 
         Loading can change the bytes an object serializes to (sets, shared strings), and
         this must not look like a change of its own. The stored payload is loaded
-        once more, into objects that nobody else sees, and serialized again.
+        once more, into objects that are used for nothing else, and serialized again.
         """
         doubtful = {
             record.identity.id: record

@@ -85,7 +85,7 @@ class FilesystemStore(RecordStore):
             What to do where a class cannot be found.
         mapped : {"r", "c"}, optional
             Map large arrays into memory instead of reading them: read-only, or
-            copy-on-write (changes stay in memory). Takes no time, whatever their size; of
+            copy-on-write (changes stay in memory). Takes no time, for any size; of
             the bytes only header and length are checked, `verify` checks the rest. The
             object is an independent copy then.
         """

@@ -30,9 +30,9 @@ OWN: Final = ("id", "data", "state")
 def is_gc3pie_table(url: URL, name: str | None = None, *, read_only: bool = True) -> bool:
     """Whether a database has a table of GC3Pie: of that name, or by default ``store`` and none of ours.
 
-    What cannot be found out, since the database cannot be reached, is no. Unless `read_only`, SQLite
-    first undoes what a process left half done that was killed while it wrote, as it has to before
-    anybody can read.
+    False also if the database cannot be reached. Unless `read_only`, SQLite
+    first undoes what a process left half done that was killed while it wrote, as it must before
+    anything can be read.
     """
     try:
         engine = engine_for(url)

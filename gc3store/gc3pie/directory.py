@@ -3,7 +3,7 @@
 What is relied on
 -----------------
 GC3Pie replaces a file by renaming it to ``ID.OLD``, writing a new one under the name,
-and deleting the old one. So between two of its steps, or after it was killed, the newest
+and deleting the old one. So while it does so, or after it was killed, the newest
 complete state may be in ``ID.OLD``: a file that is missing, or does not end as a pickle
 does, is looked for there, as GC3Pie itself does. What is written here appears by
 renaming a complete file. Its temporary name ends in ``.OLD`` as well, since GC3Pie

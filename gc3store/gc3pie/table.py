@@ -363,7 +363,7 @@ class _Index(CatalogueIndex):
 
 
 def _raw(column: Any) -> Any:
-    """Return a column as the driver gives it, whatever type it ought to be of."""
+    """Return a column as the driver gives it, of any type."""
     return sa.type_coerce(column, sa.types.NullType()).label(column.name)
 
 
@@ -376,7 +376,7 @@ def _bytes(data: Any) -> bytes:
 def _value(record: PendingRecord, data: bytes) -> bytes | str:
     """Return what stands in the column `data` for a record."""
     if record.mode == "put back" and record.entry.get("error") and not is_damaged(data):
-        return data.decode("utf-8", "surrogateescape")  # it was a text, which is no pickle
+        return data.decode("utf-8", "surrogateescape")  # it was a string, which is not a pickle
     return data
 
 

@@ -1,7 +1,7 @@
 """Looking inside stored objects without the code that made them.
 
 `read` turns a pickle stream into inert values: it imports nothing and calls nothing that
-the stream names, whoever wrote it. How that is made sure is described in
+the stream names, also if an attacker wrote it. How that is made sure is described in
 `gc3store.inspection.machine.rewrite`; what the values are, in `gc3store.inspection.values`.
 """
 
@@ -71,7 +71,7 @@ def read(
     Raises
     ------
     CorruptRecordError
-        If the stream is cut off or is no pickle.
+        If the stream is cut off or is not a pickle.
     InspectionError
         If it is built so that reading it would take unreasonable time or memory, or
         lacks its buffers.
@@ -79,7 +79,7 @@ def read(
     Notes
     -----
     Memory and time are proportional to the size of the stream and its buffers,
-    whatever they contain. Large byte strings and arrays are views of the stream, which
+    with any content. Large byte strings and arrays are views of the stream, which
     therefore lives as long as they do.
 
     Examples

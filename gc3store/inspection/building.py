@@ -55,7 +55,7 @@ __all__ = [
     "value_of",
 ]
 
-#: The longest byte string or text that is copied in order to show it as itself.
+#: The longest bytes or string that is copied in order to show it as itself.
 MAX_COPY: Final = 1 << 24
 #: The largest number in a plain value: its arithmetic, hash and digits cost more than its bytes.
 MAX_BITS: Final = 1 << 14
@@ -308,7 +308,7 @@ def _latin1(text: str, budget: Budget) -> bytes:
 
 
 def text_of(raw: Any, budget: Budget) -> str:
-    """Return a text."""
+    """Return a string."""
     if type(raw) is str:
         return raw
     if type(raw) is list and raw[2] == TEXT and len(raw) == 3 and len(raw[0]) <= MAX_COPY:

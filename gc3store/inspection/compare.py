@@ -136,7 +136,7 @@ class _Walk:
             if a is MISSING or b is MISSING or kind != kind_of(b):
                 yield Difference(_path(place), a, b)
             elif not kind:
-                # What was made for this look alone is not remembered.
+                # What was made for this look alone is not cached.
                 if not (equal(a, b) if sort == "#" else self._equal(a, b)):
                     yield Difference(_path(place), a, b)
             elif self._classes.joined(a, b):

@@ -60,7 +60,7 @@ class Global:
         Whether it can be found here and now; `None` where only importing the module could tell.
     kind : str
         ``known`` for what makes values and nothing else, ``class``, ``function``, ``acts`` for
-        what can run code or reach the system, ``extension`` for a code that nobody registered
+        what can run code or reach the system, ``extension`` for a code that is not registered
         here, ``?`` where that cannot be told without importing.
     instead : str
         What `gc3store.rename` has put in its place, which `found` and `kind` are about; else empty.
@@ -153,7 +153,7 @@ def _key(node: Node) -> tuple[str, str]:
         return found if found is not None else ("", f"extension code {node[0]}")
     if type(node[0]) is str and type(node[1]) is str:
         return named_by(node)
-    return "", "a name that is no text"
+    return "", "a name that is not a string"
 
 
 def _shared(call: Node) -> str | None:

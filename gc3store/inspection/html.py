@@ -2,7 +2,7 @@
 
 However large a value is, a few hundred rows are written, those nearest to the root first; what
 is left out is said. Nothing of what is shown can act in a page, or change the order of what is around it:
-every text is escaped and isolated, and control characters are shown as escapes. There is no script:
+every string is escaped and isolated, and control characters are shown as escapes. There is no script:
 the browser's own ``details`` unfold, by mouse and keyboard. No colour is fixed: all are mixed from the
 colour that text has there, which makes them readable in any theme.
 """
@@ -33,7 +33,7 @@ _CHARACTERS: Final = 120_000  #: of the whole tree, about
 _ENTRIES: Final = 60  #: of one value
 _PREVIEW: Final = 120  #: characters of a value in its row
 _PATH: Final = 120  #: characters of a path
-_TEXT: Final = 4000  #: characters of a text that was unfolded
+_TEXT: Final = 4000  #: characters of a string that was unfolded
 
 
 @formats("html")

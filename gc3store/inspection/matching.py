@@ -1,4 +1,4 @@
-"""Which keys of one dictionary are those of another, whatever they are, in bounded time."""
+"""Which keys of one dictionary are those of another, of any type, in bounded time."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Keys:
             yield key, value, EXTRA
 
     def bucket(self, key: Any, depth: int = 0) -> str:
-        """Return a text that is the same for equal keys, and seldom otherwise."""
+        """Return a string that is the same for equal keys, and seldom otherwise."""
         if isinstance(key, tuple):
             if depth > 2:
                 return f"{len(key)}"

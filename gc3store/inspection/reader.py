@@ -1,7 +1,7 @@
 """From what a stream makes, constants, tuples and lists, to the values that it means.
 
 The conversion visits each node once, without recursion: sharing and cycles come out as
-they went in, and time is proportional to the stream whatever its shape. Containers and
+they went in, and time is proportional to the stream, of any shape. Containers and
 objects are made empty and filled when their turn comes; tuples and frozen sets, which
 must be made full, can contain each other only finitely deep, and are made from the
 inside out.
@@ -430,7 +430,7 @@ def _spreads(keys: list[Any]) -> bool:
 
 
 def persistent_text(raw: Any) -> str | None:
-    """Return the ID that a persistent ID means, if it is a text or a number of any class.
+    """Return the ID that a persistent ID means, if it is a string or a number of any class.
 
     GC3Pie writes its IDs as objects: ``Id("IsingRun", 26)``, a subclass of `str`, for files,
     and ``IntId(None, 47)``, a subclass of `int`, for databases. What no record can have as its ID

@@ -29,7 +29,7 @@ def is_asked_of_all(name: str) -> bool:
     """Whether a name is what libraries ask any object for, and believe.
 
     ``__array_interface__`` is an address in memory to NumPy, and what has a ``_typ`` is a frame to pandas;
-    and nobody wants other records read in order to answer.
+    and other records must not be read in order to answer.
     """
     return (
         (name.startswith("__") and name.endswith("__") and len(name) > 4)
@@ -141,7 +141,9 @@ class Namespace(Shown, SimpleNamespace):
     def __getattribute__(self, name: str) -> Any:
         own = super().__getattribute__("__dict__")
         if name in own and is_asked_of_all(name) and name not in ("__dict__", "__class__"):
-            raise AttributeError(f"{name} is no attribute that inspection shows; vars() of this object may.")
+            raise AttributeError(
+                f"Inspection does not show the attribute {name}; vars() of this object may have it."
+            )
         return super().__getattribute__(name)
 
 

@@ -8,8 +8,8 @@ found where the object itself would have them::
     job.execution.exitcode      result["energy"]      tasks[3]
 
 Containers are lists, tuples and dictionaries in every respect but three: their text is
-capped, their comparison ends on any input, and neither is recursive. A value that was
-written by somebody else may be ten levels of a list that holds itself ten times.
+capped, their comparison ends on any input, and neither is recursive. A value from
+another person may be ten levels of a list that holds itself ten times.
 """
 
 from __future__ import annotations
@@ -207,7 +207,9 @@ class Inert(Shown):
 
     def __getattr__(self, name: str) -> Any:
         if is_asked_of_all(name):
-            raise AttributeError(f"{name} is no attribute that inspection shows; vars() of this object may.")
+            raise AttributeError(
+                f"Inspection does not show the attribute {name}; vars() of this object may have it."
+            )
         found = attributes(self)
         for candidate in (name, "_" + name):
             if candidate in found:

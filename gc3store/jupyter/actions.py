@@ -402,7 +402,7 @@ class _Taken(Container[str]):
 
 
 def _same(old: Any, new: Any) -> bool:
-    # Not by ==, which for an array is no answer and for other classes anybody's: what
+    # Not by ==, which arrays answer with an array and other classes as they like: what
     # would be stored alike is the same. So a cell that loads can be run again.
     if old is new:
         return True
@@ -410,7 +410,7 @@ def _same(old: Any, new: Any) -> bool:
         return False
     try:
         return _content(old) == _content(new)
-    except Exception:  # noqa: BLE001  whatever does not pickle is the same as nothing else
+    except Exception:  # noqa: BLE001  what does not pickle is the same as nothing else
         return False
 
 

@@ -1,4 +1,4 @@
-"""A store's catalogue as the browser needs it, whatever the store can do.
+"""A store's catalogue as the browser needs it, for stores of any kind.
 
 What a store does not offer itself, the defaults of `Store` do from its list of IDs; a store
 without a list can still load what the user names. What is missing is said in plain
@@ -143,7 +143,7 @@ class Catalogue:
         return self.count(query.but(conditions=query.conditions + conditions))
 
     def change_token(self) -> tuple[int, str]:
-        """Return how many records there are, and a text that changes when they do.
+        """Return how many records there are, and a string that changes when they do.
 
         Told by the newest number and, where looking for it is cheap, the newest change.
         """

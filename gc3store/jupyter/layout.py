@@ -1,4 +1,4 @@
-"""Which columns a browser shows, how wide and in which order, remembered for each store."""
+"""Which columns a browser shows, how wide and in which order, kept for each store."""
 
 from __future__ import annotations
 

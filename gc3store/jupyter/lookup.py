@@ -23,7 +23,7 @@ NEIGHBOURHOOD = 500
 
 
 def entries(store: Store, query: Query) -> list[Record]:
-    """Return the entries of the catalogue that `query` asks for, from whatever the store offers.
+    """Return the entries of the catalogue that `query` asks for, from what the store offers.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def _described(notebook: str | None, count: int, source: str, secrets: tuple[str
 
 
 def _in_cell(shell: Any) -> bool:
-    # In a kernel, a click in a widget runs code too: that is no cell's doing.
+    # In a kernel, a click in a widget runs code too, without any cell.
     get_parent = getattr(shell, "get_parent", None)
     if get_parent is None:
         return True

@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 MAX_IDS = 10_000  #: IDs of one request; more are named by a query
-MAX_ITEMS = 20  #: texts of one value, such as tags
-MAX_TEXT = 300  #: characters of one text in a row; details show ten times as many
+MAX_ITEMS = 20  #: strings of one value, such as tags
+MAX_TEXT = 300  #: characters of one string in a row; details show ten times as many
 
 
 class BadRequestError(UsageError):
@@ -64,7 +64,7 @@ def question(asked: Mapping[str, Any], columns: Collection[str] = ()) -> tuple[Q
     """
     text, hint = asked.get("text") or "", None
     if not isinstance(text, str) or len(text) > 1000:
-        raise BadRequestError("A search is a text of at most 1,000 characters.")
+        raise BadRequestError("A search is a string of at most 1,000 characters.")
     while True:
         try:
             query = Query.parse(text, columns=columns)
@@ -111,12 +111,12 @@ def number(request: Any, key: str) -> int:
 
 
 def texts(request: Mapping[str, Any], key: str, limit: int) -> list[str]:
-    """Return the texts that a request has under `key`, not more than `limit`."""
+    """Return the strings that a request has under `key`, not more than `limit`."""
     values = request.get(key) or []
     if not isinstance(values, list) or len(values) > limit:
-        raise BadRequestError(f"{key!r} must be a list of at most {limit:,} texts.")
+        raise BadRequestError(f"{key!r} must be a list of at most {limit:,} strings.")
     if not all(isinstance(value, str) and len(value) <= MAX_IDS for value in values):
-        raise BadRequestError(f"{key!r} must be a list of texts.")
+        raise BadRequestError(f"{key!r} must be a list of strings.")
     return values
 
 
@@ -124,7 +124,7 @@ def texts(request: Mapping[str, Any], key: str, limit: int) -> list[str]:
 
 
 def clip(text: object, limit: int = MAX_TEXT) -> str:
-    """Return a text that can be sent: not longer than `limit`, and without lone surrogates."""
+    """Return a string that can be sent: not longer than `limit`, and without lone surrogates."""
     return shorten(str(text), limit).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -162,7 +162,7 @@ def _own(value: Any, limit: int) -> Any:
 
 
 def origin_of(origin: Mapping[str, Any]) -> list[list[str]]:
-    """Return where an object comes from, as pairs of texts."""
+    """Return where an object comes from, as pairs of strings."""
     shown = []
     for key, value in itertools.islice(origin.items(), 40):
         if isinstance(value, Mapping):

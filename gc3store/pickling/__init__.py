@@ -11,7 +11,7 @@ How references are found
 ``Pickler.persistent_id`` would be called for every single object, integers
 included. A private ``dispatch_table`` is asked once per *class* instead, and only
 for instances that the pickler has no built-in way for: ``__missing__`` looks at
-the class, and remembers the reducer for it. For all classes but Persistables that
+the class, and keeps the reducer for it. For all classes but Persistables that
 is ``__reduce_ex__`` itself, called from C.
 
 Which serializer

@@ -65,7 +65,7 @@ class Source:
 class _LiveClasses:
     """Lets the live classes of a notebook win over those in a payload.
 
-    An object of its own: a reader remembers what it hands out, and one that handed out methods
+    An object of its own: a reader keeps what it hands out, and one that handed out methods
     of itself would keep all that it read alive until the garbage is collected.
     """
 

@@ -318,12 +318,12 @@ _originals: dict[int, _Original] = {}
 
 
 def remember_original(obj: Any, source: Source, targets: Sequence[Any], missing: str) -> None:
-    """Remember which bytes an object with placeholders was loaded from, and what it looks like unchanged.
+    """Keep the bytes that an object with placeholders was loaded from, and what it looks like unchanged.
 
     Parameters
     ----------
     obj : Any
-        The object. One that allows no weak reference (a list, a dict) is not remembered,
+        The object. One that allows no weak reference (a list, a dict) is not kept track of,
         and cannot be saved.
     source : Source
         Its payload, in memory.
@@ -336,7 +336,7 @@ def remember_original(obj: Any, source: Source, targets: Sequence[Any], missing:
     if cls.__weakrefoffset__ == 0:
         return
     if not issubclass(cls, Persistable) and accepts_id(cls):
-        tag_class(cls)  # it is told its ID next, and that is no change
+        tag_class(cls)  # it is told its ID next, which does not count as a change
     try:
         checksum = _checksum_now(obj)
     except Exception:  # noqa: BLE001  (what cannot be compared counts as changed)

@@ -65,7 +65,7 @@ def inherits(cls: type, name: str, base: type) -> bool:
 
 
 #: Classes whose instances were given an ID, which has to be left out of payloads; and how often
-#: one was added, by which encoders know that what they remember of classes is out of date.
+#: one was added, by which encoders know that what they have cached of classes is out of date.
 tagged: weakref.WeakSet[type] = weakref.WeakSet()
 generation = 0
 

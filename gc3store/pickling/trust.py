@@ -1,8 +1,8 @@
 """Which names of a pickle a store may import when it loads objects.
 
-Unpickling runs what the bytes name. For a store of one's own that is as it should be, and
-the default; for a file from another person it is as if one ran their program.
-In between, one can name what is trusted. What these settings do and do not promise is said in
+Unpickling runs what the bytes name. For your own store that is as it should be, and
+the default; loading a file from another person is like running their program.
+In between, you can name what is trusted. What these settings do and do not promise is said in
 ``docs/trust.md``.
 """
 

@@ -265,7 +265,7 @@ class Catalogue:
         if query.conditions or query.words:
             return self._select(query).rows(fields)
         key = (query.order, query.offset, query.limit, *fields)
-        return self._statements.remembered(key, lambda: self._select(query).rows(fields))
+        return self._statements.cached(key, lambda: self._select(query).rows(fields))
 
     def _by_number(self, fields: Sequence[str]) -> str:
         """Return the statement for `fields` of the entries with given numbers."""
@@ -274,7 +274,7 @@ class Catalogue:
             query = CatalogueSelect(self._statements.schema, self._dialect, Query(), [])
             return query.rows(fields)[0]
 
-        return self._statements.remembered(("by number", *fields), select)
+        return self._statements.cached(("by number", *fields), select)
 
     def _window(self, query: Query, fields: Sequence[str]) -> builtins.list[tuple[Any, ...]] | None:
         """Return rows of a part of an order that is known, if one is and the database has not changed."""

@@ -1,7 +1,7 @@
 """User columns in a database.
 
 Their values stand twice there: in the catalogue's row as JSON, to show with the row,
-and one by one in a table of their own, to filter and sort on. There a truth value, a number and
+and one by one in a table of their own, to filter and sort on. There a boolean, a number and
 a time is an amount; `exact` holds what is an integer, of which a float would lose digits.
 """
 

@@ -56,7 +56,7 @@ class Dialect(ABC):
     #: Whether rows that a transaction reads in order to change them must be locked one by one.
     locks_rows: ClassVar[bool] = True
 
-    #: What stands for a NUL character in texts, where the database takes none.
+    #: What stands for a NUL character in strings, where the database cannot store one.
     nul: ClassVar[str] = ""
 
     #: Whether something is to be written, or was; until then nothing is created.
@@ -191,7 +191,7 @@ class Dialect(ABC):
     # Statements.
 
     def text(self, value: Any) -> Any:
-        """Return a text as it was saved."""
+        """Return a string as it was saved."""
         return value.replace(self.nul, "\0") if self.nul and value and self.nul in value else value
 
     @abstractmethod
@@ -215,7 +215,7 @@ class Dialect(ABC):
         return None
 
     def text_type(self) -> Any:
-        """Return the type of texts that compare by code points."""
+        """Return the type of strings that compare by code points."""
         return sa.Text()
 
     # Tables.

@@ -260,7 +260,7 @@ class MySQL(Dialect):
         return list(values) or [-1]
 
     def text_type(self) -> Any:
-        """Return the type of texts of any length."""
+        """Return the type of strings of any length."""
         return LONGTEXT()
 
     def insert_new(self, statement: sa.Insert) -> sa.Insert:

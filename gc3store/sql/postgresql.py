@@ -32,7 +32,7 @@ from gc3store.support.stacklevel import caller_stacklevel
 
 __all__ = ["PostgreSQL"]
 
-#: Stands for NUL, which texts of PostgreSQL cannot hold: a noncharacter, which no other text uses.
+#: Stands for NUL, which strings of PostgreSQL cannot hold: a noncharacter, which no other string uses.
 NUL = "\ufdd0"
 
 #: Rows from which on ``COPY`` is worth its two extra round trips.
@@ -224,7 +224,7 @@ class PostgreSQL(Dialect):
         return self.contains(*folded)
 
     def text_type(self) -> Any:
-        """Return the type of texts that compare by code points."""
+        """Return the type of strings that compare by code points."""
         return sa.Text(collation="C")
 
     def insert_new(self, statement: sa.Insert) -> sa.Insert:

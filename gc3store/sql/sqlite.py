@@ -31,7 +31,7 @@ _NETWORK = {
 
 
 class _Connection(FileConnection):
-    """A connection that remembers which number it gave out last.
+    """A connection that keeps the number that it gave out last.
 
     Attributes
     ----------

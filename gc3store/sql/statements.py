@@ -31,8 +31,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: How many statements are remembered at most, beside those that every store needs.
-_REMEMBERED = 200
+#: How many statements are cached at most, beside those that every store needs.
+_MAX_CACHED = 200
 
 #: Flags of a payload: readable by a plain unpickler; refers to other records; cut into chunks.
 PLAIN: Final = 1
@@ -158,7 +158,7 @@ class Schema:
 
 
 def compiled(statement: Any, dialect: sa.Dialect) -> tuple[str, list[Any]]:
-    """Return a statement as text, with the values of its parameters in their order."""
+    """Return a statement as a string, with the values of its parameters in their order."""
     result = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     names = result.positiontup or []
     return str(result), [result.params[name] for name in names]
@@ -218,7 +218,7 @@ class Sparse:
 
 
 class Statements:
-    """Each statement that a store runs on its own tables, as text."""
+    """Each statement that a store runs on its own tables, as strings."""
 
     @classmethod
     def of(cls, name: str, dialect: Dialect) -> Statements:
@@ -227,7 +227,7 @@ class Statements:
 
     def __init__(self, schema: Schema, dialect: Dialect) -> None:
         self.schema = schema
-        self._remembered: dict[Hashable, Any] = {}
+        self._cached: dict[Hashable, Any] = {}
         id_ = schema.record.c.id
         sqlalchemy = dialect.sqlalchemy
         quoted = sqlalchemy.identifier_preparer.quote
@@ -463,13 +463,13 @@ class Statements:
             table.name: delete_listed(table) for table in (record, payload, chunk, reference, schema.value)
         }
 
-    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+    def cached(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` returned when it was first asked for under a key."""
-        found = self._remembered.get(key)
+        found = self._cached.get(key)
         if found is None:
-            if len(self._remembered) > _REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[key] = make()
+            if len(self._cached) > _MAX_CACHED:
+                self._cached.clear()
+            found = self._cached[key] = make()
         return found
 
 

@@ -43,7 +43,7 @@ def parse(text: str) -> tuple[URL, str | None]:
     """
     if re.search("[\ud800-\udfff]", text):
         raise InvalidURLError(
-            "This URL of a database has characters in it that are no text; rename what they name."
+            "This URL of a database has bytes that are not UTF-8; rename the file, table or database that they name."
         )
     table = None
     if match := _FRAGMENT.search(text):

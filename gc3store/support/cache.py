@@ -149,7 +149,7 @@ class CacheDatabase:
         Raises
         ------
         OSError, sqlite3.Error
-            As for `open`, and whatever is raised in the context.
+            As for `open`, and what is raised in the context.
         """
         try:
             with closing(self.open()) as connection:

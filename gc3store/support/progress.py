@@ -22,7 +22,7 @@ _allowed: ContextVar[bool] = ContextVar("_allowed", default=True)
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Show no bar in the context, whatever it calls."""
+    """Show no bar in the context, also in what it calls."""
     token = _allowed.set(False)
     try:
         yield

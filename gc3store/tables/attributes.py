@@ -3,7 +3,7 @@
 Each payload is read once, similar ones by comparing them (see `gc3store.inspection.machine.templates`),
 and of what is in it only the values on the wanted paths are converted. Records are read in
 batches, so memory is bounded by a batch, or the largest record, and by the columns. What was read is
-remembered in the user's cache directory, by the record's stamp: revision, size and time; never in the store.
+cached in the user's cache directory, by the record's stamp: revision, size and time; never in the store.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gc3store.support.memory import GC_PAUSE_MIN, gc_paused
 from gc3store.tables.cell_values import Found
 from gc3store.tables.path_reader import read_rows
 from gc3store.tables.source import TableSource
-from gc3store.tables.value_cache import STAMP, Remembered, Rows, stamps_of
+from gc3store.tables.value_cache import STAMP, Rows, ValueCache, stamps_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["column", "read_paths", "remembered_paths", "texts"]
+__all__ = ["cached_paths", "column", "read_paths", "texts"]
 
 _T = TypeVar("_T")
 
@@ -32,10 +32,10 @@ _T = TypeVar("_T")
 _MANY = 500
 
 
-def remembered_paths(
+def cached_paths(
     store: TableSource, token: str, paths: Sequence[str]
 ) -> tuple[list[str], dict[str, list[Any]]] | None:
-    """Return the IDs of all records of a store and what the paths lead to in them, if all is remembered.
+    """Return the IDs of all records of a store and what the paths lead to in them, if all is cached.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def remembered_paths(
     ids: list[str] | None = None
     columns: dict[str, list[Any]] = {}
     for path in paths:
-        found = Remembered(store.backend.uuid, path).all(token)
+        found = ValueCache(store.backend.uuid, path).all(token)
         if found is None or (ids is not None and found[0] != ids):
             return None
         ids, columns[path] = found
@@ -65,7 +65,7 @@ def read_paths(store: TableSource, rows: Rows, paths: Sequence[str]) -> dict[str
         If a path cannot be understood.
     """
     parsed = {path: parse(path) for path in paths}
-    memories = {path: Remembered(store.backend.uuid, path) for path in paths}
+    caches = {path: ValueCache(store.backend.uuid, path) for path in paths}
     own = dict(zip(rows.ids, rows.stamps, strict=True))
 
     def current(ids: Iterable[str]) -> Mapping[str, str]:
@@ -75,14 +75,14 @@ def read_paths(store: TableSource, rows: Rows, paths: Sequence[str]) -> dict[str
     columns: dict[str, list[Any]] = {}
     wanted: set[int] = set()
     stale: list[str] = []
-    for path, memory in memories.items():
-        columns[path], unknown, exact = memory.recall(rows, current)
+    for path, cache in caches.items():
+        columns[path], unknown, exact = cache.get(rows, current)
         wanted.update(unknown)
         if unknown or (rows.whole and not exact):
             stale.append(path)
     unreadable: list[int] = []
     if wanted:
-        todo = [path for path in stale if any(value is Remembered.UNKNOWN for value in columns[path])]
+        todo = [path for path in stale if any(value is ValueCache.UNKNOWN for value in columns[path])]
         places = {rows.ids[position]: position for position in sorted(wanted)}
         for row in read_rows(store, list(places), [parsed[path] for path in todo], current):
             position = places[row.id]
@@ -93,8 +93,8 @@ def read_paths(store: TableSource, rows: Rows, paths: Sequence[str]) -> dict[str
     for path in stale:
         kept = list(columns[path])
         for position in unreadable:  # it may be repaired, or still be being written
-            kept[position] = Remembered.UNKNOWN
-        memories[path].remember(rows, kept)
+            kept[position] = ValueCache.UNKNOWN
+        caches[path].put(rows, kept)
     return {
         path: [value.value if type(value) is Found else value for value in values]
         for path, values in columns.items()
@@ -110,7 +110,7 @@ def _current(store: TableSource, ids: Sequence[str]) -> dict[str, str]:
 
 
 def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
-    """Return a typed column: numbers, texts, times and truth values as such, with missing values.
+    """Return a typed column: numbers, strings, times and booleans as such, with missing values.
 
     >>> import pandas as pd
     >>> [str(column(v, pd.RangeIndex(2)).dtype) for v in ([1, 2], [1, None], [1.5, 2], [True, MISSING])]
@@ -150,7 +150,7 @@ def column(values: Sequence[Any], index: Any) -> pd.Series[Any]:
 
 
 def texts(values: Sequence[Any], make: Callable[[Any, Any], _T]) -> _T:
-    r"""Return what `make` makes of texts and a type of pandas: the usual one, if that can hold them.
+    r"""Return what `make` makes of strings and a type of pandas: the usual one, if that can hold them.
 
     >>> import pandas as pd
     >>> str(texts(["\ud800"], lambda values, dtype: pd.Index(values, dtype=dtype)).dtype)

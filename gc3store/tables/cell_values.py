@@ -1,6 +1,6 @@
 """Values of cells as JSON, exactly.
 
-Texts, truth values, finite numbers and `None` are themselves. Every other value is an object
+Strings, booleans, finite numbers and `None` are themselves. Every other value is an object
 ``{"t": type, "v": value}``; where JSON and this module can not hold a value exactly
 it is ``{"t": "unknown"}``, and has to be read again.
 """

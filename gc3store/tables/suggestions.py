@@ -225,7 +225,7 @@ _SMALL: Final = 1 << 20
 
 
 def near(store: TableSource, path: str, ids: Sequence[str]) -> str | None:
-    """Return a path that somebody may have meant who wrote one that leads nowhere; `None` if none comes to mind.
+    """Return a path like one that leads nowhere, which may have been meant; `None` if there is none.
 
     Only one record of each class is looked into, of those among the first few hundred.
 

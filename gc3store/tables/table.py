@@ -54,11 +54,11 @@ def make_table(store: Any, query: Query, columns: Sequence[str] | None = None) -
     # Before anything is read: if anything changes meanwhile, it is another one next time.
     token = store.backend.version() if paths and query == Query() else None
     if token is not None and len(paths) == len(names):
-        from gc3store.tables.attributes import remembered_paths
+        from gc3store.tables.attributes import cached_paths
 
-        remembered = remembered_paths(store, token, paths)
-        if remembered is not None:
-            ids, cells = remembered
+        cached = cached_paths(store, token, paths)
+        if cached is not None:
+            ids, cells = cached
             index = pd.Index(ids, name="id", dtype="str")
             return pd.DataFrame(_path_columns(store, index, ids, cells, known), index=index, columns=names)
     wanted = [
@@ -95,14 +95,14 @@ def _path_columns(
     columns: dict[str, Any] = {}
     for path, values in cells.items():
         if values and all(value is MISSING for value in values):
-            _nobody_has(store, ids, path, known)
+            _refuse_unknown(store, ids, path, known)
         made = column(values, index)
         # A table takes arrays without looking at the index, but guesses what is in those of objects.
         columns[path] = made if made.dtype == object else made.array
     return columns
 
 
-def _nobody_has(store: Any, ids: Sequence[str], path: str, known: Collection[str]) -> None:
+def _refuse_unknown(store: Any, ids: Sequence[str], path: str, known: Collection[str]) -> None:
     """Say so where no object has what was asked for, and what may have been meant."""
     from gc3store.tables.suggestions import closeness, near
 

@@ -19,7 +19,7 @@ from gc3store.format import dump_json, load_json
 from gc3store.support.cache import CachedFile
 from gc3store.tables.cell_values import GONE, UNKNOWN, Found, decoded, encoded
 
-__all__ = ["STAMP", "Remembered", "Rows", "stamps_of"]
+__all__ = ["STAMP", "Rows", "ValueCache", "stamps_of"]
 
 _VERSION: Final = 3
 
@@ -66,18 +66,18 @@ def stamps_of(fields: Mapping[str, Sequence[Any]]) -> list[str]:
 Current = Callable[[Iterable[str]], Mapping[str, str]]
 
 
-class Remembered:
+class ValueCache:
     """The values on one path in the records of one store.
 
     Parameters
     ----------
     uuid : str or None
-        The store's UUID; nothing is remembered of one that has none.
+        The store's UUID; without one, nothing is cached.
     path : str
         The path.
     """
 
-    #: Stands for a value that was not remembered.
+    #: Stands for a value that is not cached.
     UNKNOWN: ClassVar[Any] = UNKNOWN
 
     def __init__(self, uuid: str | None, path: str) -> None:
@@ -86,7 +86,7 @@ class Remembered:
     def all(self, token: str) -> tuple[list[str], list[Any]] | None:
         """Return the IDs and values of all records of a store in the state that `token` stands for.
 
-        `None` if that was not remembered, or not of each of them.
+        `None` unless the values of all of them are cached.
         """
         head, rest = self._read()
         if head is None or head.get("token") != token or not head.get("complete"):
@@ -97,10 +97,10 @@ class Remembered:
             return None
         return ids, [v if type(v) is not dict else _value(v) for v in values]
 
-    def recall(self, rows: Rows, current: Current) -> tuple[list[Any], list[int], bool]:
-        """Return what is known of each record, the positions of those that are not, and whether it is of now.
+    def get(self, rows: Rows, current: Current) -> tuple[list[Any], list[int], bool]:
+        """Return what is known of each record, the positions of those that are not, and whether all is current.
 
-        It is of now if these very records were remembered last, in the state that they are in.
+        It is current if these very records were cached last, in the state that they are in.
 
         Parameters
         ----------
@@ -141,8 +141,8 @@ class Remembered:
             if not all(now.get(id_, GONE) == stamp for id_, stamp in found[at].on):
                 found[at] = UNKNOWN
 
-    def remember(self, rows: Rows, values: Sequence[Any]) -> None:
-        """Keep values, those found by way of references as `Found`; failing to is no error."""
+    def put(self, rows: Rows, values: Sequence[Any]) -> None:
+        """Keep values, those found by way of references as `Found`; a failure to do so is ignored."""
         if self._file is None:
             return
         ids, stamps = list(rows.ids), list(rows.stamps)

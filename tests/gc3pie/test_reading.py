@@ -322,7 +322,7 @@ def test_a_table_that_has_not_changed_is_not_read_again(samples, monkeypatch):
     assert len(store.list()) == 22
 
 
-def test_many_records_are_remembered_outside_the_store(samples, monkeypatch):
+def test_many_records_are_cached_outside_the_store(samples, monkeypatch):
     from gc3store.gc3pie import records
 
     data = (samples / "fs" / "IsingRun.27").read_bytes()

@@ -925,7 +925,7 @@ def headers(front):
     return front.locator("[role=columnheader]").evaluate_all("all => all.map(it => it.dataset.key)")
 
 
-def test_24_columns_are_shown_hidden_moved_and_remembered(small, screenshot):
+def test_24_columns_are_shown_hidden_moved_and_kept(small, screenshot):
     front = small
     front.kernel(
         "import shutil, platformdirs; shutil.rmtree(platformdirs.user_cache_path('gc3store'), ignore_errors=True)"

@@ -486,7 +486,7 @@ def test_many_threads_at_once(full):
 
 
 class TestLayout:
-    def test_is_remembered_for_each_store(self):
+    def test_is_kept_for_each_store(self):
         one, other = MemoryStore("memory://1"), MemoryStore("memory://2")
         assert Layout(one).read() == []
         Layout(one).write([["id", 100, True], ["name", 50, False]])

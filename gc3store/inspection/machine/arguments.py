@@ -35,7 +35,7 @@ __all__ = ["HANDLERS", "node"]
 
 LARGE_BYTES: Final = 1024  #: byte strings of at least this length become views
 LARGE_TEXT: Final = 1 << 20
-MAX_DIGITS: Final = 4300  #: as in the interpreter's own limit for texts
+MAX_DIGITS: Final = 4300  #: as in the interpreter's own limit for strings
 
 
 def node(kind: int, operands: bytes = b"") -> bytes:
@@ -256,7 +256,9 @@ def _text_unicode(line: bytes, at: int) -> bytes:
     try:
         return _text(codecs.raw_unicode_escape_decode(line, "strict")[0])  # by name, it imports a module
     except UnicodeDecodeError as error:
-        raise CorruptRecordError(f"The pickle holds a text with a broken escape before byte {at}.") from error
+        raise CorruptRecordError(
+            f"The pickle holds a string with a broken escape before byte {at}."
+        ) from error
 
 
 @_handles("GLOBAL")
@@ -276,7 +278,7 @@ def _name_at(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
     try:
         texts = _text(module.decode()) + _text(name.decode())
     except UnicodeDecodeError as error:
-        raise CorruptRecordError(f"The pickle names something before byte {at} that is no text.") from error
+        raise CorruptRecordError(f"A name in the pickle, before byte {at}, is not valid UTF-8.") from error
     return texts + node(NAME2 if t.protocol < 3 else NAME), at
 
 
@@ -285,9 +287,7 @@ def _text_persid(line: bytes, at: int) -> bytes:
     try:
         return _text(line.decode("ascii")) + node(PERSISTENT, b"N")
     except UnicodeDecodeError as error:
-        raise CorruptRecordError(
-            f"The pickle holds a persistent ID before byte {at} that is no text."
-        ) from error
+        raise CorruptRecordError(f"A persistent ID in the pickle, before byte {at}, is not ASCII.") from error
 
 
 @_handles_number("EXT1", "EXT2", "EXT4")

@@ -20,7 +20,7 @@ __all__ = ["Editor", "Entry", "Item", "MalformedError", "Node", "Program", "get"
 
 
 class MalformedError(ValueError):
-    """The stream is no complete pickle, or of a form that no pickler writes."""
+    """The stream is not a complete pickle, or has a form that no pickler writes."""
 
 
 class Op(NamedTuple):
@@ -76,19 +76,19 @@ class Entry(NamedTuple):
 
 
 class Item(NamedTuple):
-    """Something to insert: bytes, or a use of the memo under a key of one's own."""
+    """Something to insert: bytes, or a use of the memo under a key of the caller's."""
 
     kind: str
     value: Any
 
 
 def put(key: object) -> Item:
-    """Return the instruction to remember the top of the stack as `key`."""
+    """Return the instruction to keep the top of the stack as `key`."""
     return Item("put", key)
 
 
 def get(key: object) -> Item:
-    """Return the instruction to push what was remembered as `key`."""
+    """Return the instruction to push what was kept as `key`."""
     return Item("get", key)
 
 
@@ -130,7 +130,7 @@ class Program:
         except MalformedError:
             raise
         except (ValueError, IndexError, KeyError, UnicodeError) as error:
-            raise MalformedError(f"it is no complete pickle ({error})") from error
+            raise MalformedError(f"it is not a complete pickle ({error})") from error
 
     def _scan(self, data: bytes) -> None:
         before: tuple[str, Any, int] | None = None

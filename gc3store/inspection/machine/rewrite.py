@@ -10,7 +10,7 @@ because the C implementation never sees that program. The stream is first *rewri
 into a harmless sublanguage, and only the rewritten stream is run:
 
 * constants, tuples, marks and the memo stay as they are;
-* whatever would look up, call, build, hash or set an attribute becomes "make a tuple of
+* what would look up, call, build, hash or set an attribute becomes "make a tuple of
   the operands, hand it to `list`": ``REDUCE`` of a callable and its arguments becomes
   ``(callable, arguments, CALL)``, ``EMPTY_DICT`` becomes ``(None, None, DICT)``, and
   so on. What is done to an object later (``APPENDS``, ``BUILD``, ``SETITEMS``) is
@@ -19,7 +19,7 @@ into a harmless sublanguage, and only the rewritten stream is run:
 `list` is handed over as the unpickler's ``persistent_load``, the sublanguage's only way
 out of the machine; the stream's own persistent IDs are rewritten too. No opcode that
 reaches ``find_class``, the extension registry, a dictionary, a set, an instance or a
-callable is left, so whatever bytes come in, all that can happen is that tuples and
+callable is left, so from any bytes, all that can happen is that tuples and
 lists are made. What they mean is worked out afterwards, in Python, by
 `gc3store.inspection.building`, or only for the few values that a table asks for.
 
@@ -212,7 +212,7 @@ class RewrittenPickle:
                 window = max(window // 2, 1 << 11)
             elif opcode not in _KNOWN:
                 raise CorruptRecordError(
-                    f"Byte {at} of the pickle, {opcode!r}, is not an opcode: this is no pickle, or a damaged one."
+                    f"Byte {at} of the pickle, {opcode!r}, is not an opcode: this is not a pickle, or it is damaged."
                 )
             elif end == length:
                 raise CorruptRecordError(f"The pickle ends within an opcode at byte {at}; it was cut off.")
@@ -283,7 +283,7 @@ def rewrite(data: bytes | bytearray | memoryview, buffers: Iterable[Any] | None 
     Raises
     ------
     CorruptRecordError
-        If it is cut off or is no pickle.
+        If it is cut off or is not a pickle.
     InspectionError
         If it asks for what only a hostile stream needs, or for buffers that are not there.
     """

@@ -12,7 +12,7 @@ objects but those.
 on the value of a constant, so a stream with the same opcodes, the same memo indices
 and other constants makes the same tree with other constants. Constants that
 are not mere values, because they name something or are the key of a dictionary, are
-no slots: they must be as they were. Texts that are no UTF-8 do not fit, and the ordinary
+not slots: they must be as they were. Strings that are not UTF-8 do not fit, and the ordinary
 reader says what is wrong with them.
 
 *Why it is harmless.* The program that is run is one that `gc3store.inspection.machine.rewrite` has
@@ -400,7 +400,7 @@ def _run(data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> Any:
 
 
 def _skeleton(data: bytes, opcodes: list[tuple[int, int]], slots: list[int]) -> bytes:
-    """Return what tells programs apart: a digest that nobody can make two of them have."""
+    """Return what tells programs apart: a digest, of which no two programs can have the same."""
     bare = _pieces(data, opcodes, slots, lambda _, opcode: _KINDS[opcode])
     if bare[2:3] == b"\x95":
         bare = bare[:3] + bare[11:]  # without the length of the frame

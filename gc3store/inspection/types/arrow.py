@@ -1,6 +1,6 @@
 """Arrays of Apache Arrow.
 
-pandas keeps strings, and whatever ``dtype="...[pyarrow]"`` asks for, in such arrays. pyarrow
+pandas keeps strings, and what ``dtype="...[pyarrow]"`` asks for, in such arrays. pyarrow
 writes one as ``_restore_array`` of its type, length, offset and buffers. What is said of it is checked here;
 pyarrow makes an array of the buffers, and checks it to the last value, when the first value is asked for. Times
 are read as the numbers that they are stored as: pyarrow would import the time zone that the payload names.

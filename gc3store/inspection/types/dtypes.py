@@ -169,7 +169,7 @@ def moment(kind: str, unit: str, count: int) -> Any:
 
 
 def aware(value: Any) -> Any:
-    """Return a moment that was stored in UTC, whatever zone it is shown in, as such."""
+    """Return a moment that was stored in UTC as such; the zone that it is shown in does not matter."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 

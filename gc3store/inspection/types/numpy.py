@@ -254,7 +254,7 @@ def _objects(dtype: DType, shape: tuple[int, ...], data: Any, reader: Reader, cl
         made: np.ndarray[Any, Any] = library("numpy").empty(len(values), object)
         for i, value in enumerate(values):  # at once, NumPy would look into them
             made[i] = value
-        # They are written in the order of C, whatever the flag says.
+        # They are written in the order of C; the flag does not matter.
         return made.reshape(shape)
 
     return Array(dtype, shape, load, (dtype, values), cls)

@@ -1,4 +1,4 @@
-"""Arrays of pandas that are no arrays of NumPy, and its scalars."""
+"""Arrays of pandas that are not arrays of NumPy, and its scalars."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _period(ordinal: Any, freq: str) -> Any:
 
 
 def text_name(dtype: Any) -> str:
-    """Return the name of a type of texts: ``str`` where what is missing is NaN, else ``string``."""
+    """Return the name of a type of strings: ``str`` where what is missing is NaN, else ``string``."""
     args = dtype[1] if type(dtype) is list else None
     missing = args[1] if type(args) is tuple and len(args) == 2 else None
     return "str" if type(missing) is float else "string"

@@ -82,7 +82,7 @@ class StoreMagics(Magics):
 
     @command(
         option("url", nargs="?", completes="urls", help="URL, path, or a variable that holds a store."),
-        option("--read-only", action="store_true", help="Refuse whatever would change the store."),
+        option("--read-only", action="store_true", help="Refuse all that would change the store."),
     )
     def store_open(self, args: Namespace) -> Store | None:
         """Choose the store that the other magics work on.
@@ -160,7 +160,7 @@ class StoreMagics(Magics):
             %store_save sweep                       # under the name sweep
             %store_save fit residuals --tag paper   # two variables, both tagged
             %store_save x --as "cold start"         # under another name
-            %store_save --all                       # whatever can be saved
+            %store_save --all                       # all that can be saved
             id_ = %store_save sweep                 # and the ID is known
 
             %%store_save table                      # what the cell returns, as table
@@ -256,7 +256,7 @@ class StoreMagics(Magics):
             x = %store_load 26                      # as an expression
             %store_load sweep@1 as first            # an older version
             %store_load 26 27 28 as runs            # a dictionary by ID
-            %store_load --all                       # whatever has a name
+            %store_load --all                       # all that has a name
         """
         used = result_is_used()
         words, variable = split_variable(args.what)

@@ -1,4 +1,4 @@
-"""Taking passwords out of what IPython remembers of typed input."""
+"""Taking passwords out of what IPython keeps of typed input."""
 
 from __future__ import annotations
 

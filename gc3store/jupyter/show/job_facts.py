@@ -19,7 +19,7 @@ __all__ = ["facts", "lines"]
 
 
 def facts(store: Store, id_: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield what a job says of itself, by title; nothing for what is no job.
+    """Yield what a job says of itself, by title; nothing for an object that is not a job.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from gc3store.record import ENTRY_FIELDS, FieldKind, Record, human_size
 
 __all__ = ["brief", "full", "some", "title"]
 
-#: How many of several texts are written.
+#: How many of several strings are written.
 _MANY: Final = 8
 
 
@@ -32,7 +32,7 @@ def full(record: Record, name: str) -> str:
 
 
 def some(texts: Sequence[str], limit: int = _MANY) -> str:
-    """Return texts in one line, and how many more there are."""
+    """Return strings in one line, and how many more there are."""
     more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
 
