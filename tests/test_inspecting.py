@@ -380,7 +380,7 @@ def test_columns_that_no_object_has(store, model):
     assert table["temprature"].isna().all()
     with pytest.raises(InvalidQueryError, match="'state'"):
         store.table(columns=["stat"])
-    with pytest.raises(InvalidQueryError, match="no path"):
+    with pytest.raises(InvalidQueryError, match="not a path"):
         store.table(columns=["a..b"])
 
 
