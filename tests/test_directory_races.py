@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gc3store import ConflictError, make_store
@@ -277,3 +278,39 @@ def test_batches_in_opposite_orders_do_not_wait_for_each_other_forever(path):
             changer.kill()
     with make_store(path) as store:
         assert [node.value for node in store.load_many(ids)] == [2 * times] * 2
+
+
+def load_while_replaced(path, id_, nth, many):
+    """Load an object that is replaced before this process opens its n-th file of the store; return what was loaded."""
+    opened = []
+
+    def hook(event, arguments):
+        if event == "open" and str(arguments[0]).startswith(f"{path}{os.sep}"):
+            opened.append(arguments[0])
+            if len(opened) == nth:
+                replacing.replace(id_, new)
+                opened.extend(
+                    [None] * 1000
+                )  # what the replacement opened, and what comes now, is not counted
+
+    with make_store(path, durable=False) as replacing, make_store(path, read_only=True) as store:
+        new = np.full(400_000, 1)
+        sys.addaudithook(hook)
+        [array] = store.load_many([id_]) if many else [store.load(id_)]
+        return set(array), len(opened) >= nth
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_large_object_is_read_whole_at_whichever_file_it_is_replaced(path, many):
+    states = []
+    for nth in range(1, 20):
+        with make_store(path, durable=False) as store:
+            id_ = store.save(np.full(400_000, 0))  # not in one piece with its record
+        values, replaced = in_fresh_process(load_while_replaced, path, id_, nth, many)
+        assert values in ({0}, {1})
+        if not replaced:
+            break
+        states.append(values)
+    assert len(states) > 1, "record and payload were to be opened one after the other"
+    assert {1} in states
+    assert not replaced

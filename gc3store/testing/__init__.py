@@ -25,7 +25,7 @@ from __future__ import annotations
 from gc3store.testing.contract import CAPABILITIES, StoreContract
 from gc3store.testing.counting import reads
 from gc3store.testing.objects import Bomb, Node, Point
-from gc3store.testing.processes import FreshProcess, in_fresh_process, in_new_interpreter
+from gc3store.testing.processes import FreshProcess, in_fresh_process, in_new_interpreter, results_of
 
 __all__ = [
     "CAPABILITIES",
@@ -37,4 +37,5 @@ __all__ = [
     "in_fresh_process",
     "in_new_interpreter",
     "reads",
+    "results_of",
 ]

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +29,7 @@ import cloudpickle
 from gc3store.errors import MissingDependencyError
 from gc3store.registry import make_store
 
-__all__ = ["FreshProcess", "in_fresh_process", "in_new_interpreter"]
+__all__ = ["FreshProcess", "in_fresh_process", "in_new_interpreter", "results_of"]
 
 _PRELOAD = ("gc3store", "gc3store.sql", "gc3store.gc3pie.database", "gc3store.testing", "platformdirs")
 #: URLs of stores, up to the folder, that the fork server uses once. What a first use of a kind of store imports
@@ -95,6 +95,32 @@ class FreshProcess:
         with suppress(OSError):
             _receive(self._connection)
         self._connection.close()
+
+
+def results_of(processes: Iterable[FreshProcess], timeout: float = 120) -> list[Any]:
+    """Return what the calls in several processes returned.
+
+    Parameters
+    ----------
+    processes : iterable of FreshProcess
+    timeout : float
+        Seconds to wait for each.
+
+    Raises
+    ------
+    BaseException
+        What the first of the calls that failed raised; by then all of them have ended.
+    """
+    results: list[Any] = []
+    failures: list[BaseException] = []
+    for process in processes:
+        try:
+            results.append(process.result(timeout))
+        except BaseException as error:  # noqa: BLE001  (the others are waited for first)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return results
 
 
 def _outcome(data: bytes, code: int | None) -> Any:
