@@ -35,17 +35,7 @@ UPWARD = {
 }
 
 #: Imports that close a circle.
-CIRCULAR = {
-    (
-        "inspection.machine.arguments",
-        "inspection.machine.rewrite",
-    ): "an opcode's handler names what it writes to",
-    (
-        "jupyter.fields",
-        "jupyter.catalogue",
-    ): "what a browser is told of fields names the catalogue that it asks",
-    ("sql.dialect", "sql.statements"): "a dialect names the statements that it changes",
-}
+CIRCULAR: dict[tuple[str, str], str] = {}
 
 _LIGHT = "`import gc3store` must stay light"
 _WHEN_OPENED = "the kinds of stores are loaded when one is opened; SQLAlchemy may be missing"

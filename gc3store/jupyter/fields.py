@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from gc3store.record import FIELDS
-
-if TYPE_CHECKING:
-    from gc3store.jupyter.catalogue import Catalogue
 
 __all__ = ["FACETS", "SHOWN_FIELDS", "browser_columns", "browser_fields"]
 
@@ -24,20 +22,20 @@ _AT_FIRST: Final = ("name", "id", "cls", "state"), ("size", "modified", "tags")
 _OF_AN_ID: Final = ("id", "cls")
 
 
-def browser_fields(catalogue: Catalogue) -> list[dict[str, Any]]:
+def browser_fields(columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return name, title, kind and width of each field that can be shown, the store's own columns last.
 
-    How wide one of these is depends on its name, as it is drawn; so its width is 0.
+    How wide one of those is depends on its name, as it is drawn; so its width is 0.
     """
     found = [(name, field.title, field.kind, field.width) for name, field in SHOWN_FIELDS.items()]
-    own = [(name, name, "own", 0) for name in catalogue.columns]
+    own = [(name, name, "own", 0) for name in columns]
     return [dict(zip(("name", "title", "kind", "width"), facts, strict=True)) for facts in (*found, *own)]
 
 
-def browser_columns(catalogue: Catalogue) -> list[tuple[str, bool]]:
+def browser_columns(columns: Sequence[str], *, only_ids: bool) -> list[tuple[str, bool]]:
     """Return the columns of the table, in their order at first, each with whether it is shown."""
-    if not catalogue.queries:
-        return [(name, True) for name in (*_OF_AN_ID, *catalogue.columns)]
+    if only_ids:
+        return [(name, True) for name in (*_OF_AN_ID, *columns)]
     before, after = _AT_FIRST
-    shown = (*before, *catalogue.columns, *after)
+    shown = (*before, *columns, *after)
     return [*((name, True) for name in shown), *((name, False) for name in SHOWN_FIELDS if name not in shown)]

@@ -7,15 +7,12 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from gc3store.errors import OptionError
-
-if TYPE_CHECKING:
-    from gc3store.sql.dialect import Dialect
 
 __all__ = [
     "CHUNKED",
@@ -43,6 +40,27 @@ CHUNKED: Final = 4
 VERSION = 1
 
 
+class TableDialect(Protocol):
+    """What tables and statements need to know of a database; `gc3store.sql.dialect` has the rest."""
+
+    @property
+    def counter(self) -> bool:
+        """Whether numbers come from a counter in the store's row of the meta table."""
+
+    @property
+    def sqlalchemy(self) -> sa.Dialect:
+        """The dialect as SQLAlchemy has it."""
+
+    def text_type(self) -> Any:
+        """Return the type of columns with strings."""
+
+    def insert_new(self, statement: sa.Insert) -> sa.Insert:
+        """Return a statement that inserts a row unless there is one with its key."""
+
+    def listed(self, column: Any, name: str) -> Any:
+        """Return the condition that a column has one of the values of a parameter."""
+
+
 def check_table_name(name: object) -> str:
     """Return `name` if the catalogue can be called so."""
     # A database cuts what is longer than 63 bytes, and ours go on after it.
@@ -56,7 +74,7 @@ def check_table_name(name: object) -> str:
 class Schema:
     """The tables whose names begin with `name`, as one kind of database has them."""
 
-    def __init__(self, name: str, dialect: Dialect) -> None:
+    def __init__(self, name: str, dialect: TableDialect) -> None:
         self.name = check_table_name(name)
         metadata = sa.MetaData()
         big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -221,11 +239,11 @@ class Statements:
     """Each statement that a store runs on its own tables, as strings."""
 
     @classmethod
-    def of(cls, name: str, dialect: Dialect) -> Statements:
+    def of(cls, name: str, dialect: TableDialect) -> Statements:
         """Return the statements on the tables called `name`; each set is compiled once."""
         return _statements(name, _Kind(dialect))
 
-    def __init__(self, schema: Schema, dialect: Dialect) -> None:
+    def __init__(self, schema: Schema, dialect: TableDialect) -> None:
         self.schema = schema
         self._cached: dict[Hashable, Any] = {}
         id_ = schema.record.c.id
@@ -476,7 +494,7 @@ class Statements:
 class _Kind:
     """A dialect as a key: two of a kind write the same statements."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: TableDialect) -> None:
         self.dialect = dialect
 
     def __eq__(self, other: object) -> bool:

@@ -11,7 +11,7 @@ import pickle
 import re
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from gc3store.errors import CorruptRecordError, InspectionError
 from gc3store.inspection.machine.nodes import (
@@ -28,9 +28,6 @@ from gc3store.inspection.machine.nodes import (
 )
 from gc3store.inspection.machine.opcodes import BY_NAME
 
-if TYPE_CHECKING:
-    from gc3store.inspection.machine.rewrite import RewrittenPickle
-
 __all__ = ["HANDLERS", "node"]
 
 LARGE_BYTES: Final = 1024  #: byte strings of at least this length become views
@@ -44,7 +41,37 @@ def node(kind: int, operands: bytes = b"") -> bytes:
     return operands + b"K" + bytes([kind]) + b"\x87Q"
 
 
-Handler = Callable[["RewrittenPickle", int], tuple[bytes, int]]
+class Stream(Protocol):
+    """A pickle stream that is being rewritten, as the functions here read it.
+
+    Attributes
+    ----------
+    length : int
+        Its length, in bytes.
+    protocol : int
+        The protocol that it says it has.
+    """
+
+    length: int
+    protocol: int
+
+    def take(self, at: int, count: int) -> tuple[bytes, int]:
+        """Return `count` bytes, and where what follows begins."""
+
+    def view(self, at: int, count: int) -> tuple[Any, int]:
+        """Return `count` bytes without copying them, and where what follows begins."""
+
+    def line(self, at: int) -> tuple[bytes, int]:
+        """Return a line, and where what follows begins."""
+
+    def number(self, at: int, width: int) -> tuple[int, int]:
+        """Return a number of `width` bytes, and where what follows begins."""
+
+    def foreign(self) -> bytes:
+        """Return what stands for the next out-of-band buffer."""
+
+
+Handler = Callable[["Stream", int], tuple[bytes, int]]
 #: By the byte that the opcode is.
 HANDLERS: dict[bytes, Handler] = {}
 
@@ -58,7 +85,7 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
     return register
 
 
-_Numbered = Callable[["RewrittenPickle", int, int], tuple[bytes, int]]
+_Numbered = Callable[["Stream", int, int], tuple[bytes, int]]
 
 
 def _handles_number(*names: str) -> Callable[[_Numbered], _Numbered]:
@@ -68,7 +95,7 @@ def _handles_number(*names: str) -> Callable[[_Numbered], _Numbered]:
         for name in names:
             opcode = BY_NAME[name]
 
-            def handler(t: RewrittenPickle, at: int, width: int = opcode.width) -> tuple[bytes, int]:
+            def handler(t: Stream, at: int, width: int = opcode.width) -> tuple[bytes, int]:
                 return function(t, *t.number(at, width))
 
             _handles(name)(handler)
@@ -84,7 +111,7 @@ def _handles_line(*names: str) -> Callable[[_OfLine], _OfLine]:
     """Register a function that is given the argument, a line of text, and where that ends."""
 
     def register(function: _OfLine) -> _OfLine:
-        def handler(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+        def handler(t: Stream, at: int) -> tuple[bytes, int]:
             line, at = t.line(at)
             return function(line, at), at
 
@@ -105,7 +132,7 @@ def _integer(value: int) -> bytes:
 
 
 @_handles_number("PROTO")
-def _proto(t: RewrittenPickle, version: int, at: int) -> tuple[bytes, int]:
+def _proto(t: Stream, version: int, at: int) -> tuple[bytes, int]:
     if version > pickle.HIGHEST_PROTOCOL:
         raise InspectionError(
             f"The pickle says it is of protocol {version}; this Python reads up to {pickle.HIGHEST_PROTOCOL}."
@@ -115,12 +142,12 @@ def _proto(t: RewrittenPickle, version: int, at: int) -> tuple[bytes, int]:
 
 
 @_handles_number("FRAME")
-def _frame(_t: RewrittenPickle, _length: int, at: int) -> tuple[bytes, int]:
+def _frame(_t: Stream, _length: int, at: int) -> tuple[bytes, int]:
     return b"", at
 
 
 @_handles_number("BINUNICODE", "BINUNICODE8")
-def _counted_text(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
+def _counted_text(t: Stream, count: int, at: int) -> tuple[bytes, int]:
     if count >= LARGE_TEXT:
         piece, at = t.view(at, count)
         return piece + node(TEXT, b"N"), at
@@ -129,7 +156,7 @@ def _counted_text(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
 
 
 @_handles_number("BINSTRING")
-def _counted_string(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
+def _counted_string(t: Stream, count: int, at: int) -> tuple[bytes, int]:
     raw, at = t.take(at, count)
     return _python2_string(raw), at
 
@@ -140,7 +167,7 @@ def _python2_string(raw: bytes) -> bytes:
 
 
 @_handles_number("BINBYTES", "BINBYTES8")
-def _counted_bytes(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
+def _counted_bytes(t: Stream, count: int, at: int) -> tuple[bytes, int]:
     if count >= LARGE_BYTES:
         piece, at = t.view(at, count)
         return piece + node(BYTES, b"N"), at
@@ -149,39 +176,39 @@ def _counted_bytes(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]
 
 
 @_handles_number("BYTEARRAY8")
-def _counted_bytearray(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
+def _counted_bytearray(t: Stream, count: int, at: int) -> tuple[bytes, int]:
     piece, at = t.view(at, count)
     return piece + node(BYTEARRAY, b"N"), at
 
 
 @_handles("NEXT_BUFFER")
-def _next_buffer(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _next_buffer(t: Stream, at: int) -> tuple[bytes, int]:
     return t.foreign() + node(BUFFER, b"N"), at
 
 
 @_handles("READONLY_BUFFER")
-def _readonly_buffer(_t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _readonly_buffer(_t: Stream, at: int) -> tuple[bytes, int]:
     return b"", at
 
 
 @_handles_number("LONG1", "LONG4")
-def _counted_integer(t: RewrittenPickle, count: int, at: int) -> tuple[bytes, int]:
+def _counted_integer(t: Stream, count: int, at: int) -> tuple[bytes, int]:
     raw, at = t.take(at, count if count < 1 << 31 else -1)
     return b"\x8b" + count.to_bytes(4, "little") + raw, at
 
 
 @_handles_number("LONG_BINPUT")
-def _long_binput(t: RewrittenPickle, index: int, at: int) -> tuple[bytes, int]:
+def _long_binput(t: Stream, index: int, at: int) -> tuple[bytes, int]:
     return _put(t, index), at
 
 
 @_handles("PUT")
-def _text_put(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _text_put(t: Stream, at: int) -> tuple[bytes, int]:
     line, at = t.line(at)
     return _put(t, _decimal(line, at)), at
 
 
-def _put(t: RewrittenPickle, index: int) -> bytes:
+def _put(t: Stream, index: int) -> bytes:
     # The unpickler's memo is an array: an index is an allocation.
     if index > max(t.length, 1 << 20):
         raise InspectionError(
@@ -262,17 +289,17 @@ def _text_unicode(line: bytes, at: int) -> bytes:
 
 
 @_handles("GLOBAL")
-def _global(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _global(t: Stream, at: int) -> tuple[bytes, int]:
     return _name_at(t, at)
 
 
 @_handles("INST")
-def _inst(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _inst(t: Stream, at: int) -> tuple[bytes, int]:
     name, at = _name_at(t, at)
     return b"t" + name + node(INST), at
 
 
-def _name_at(t: RewrittenPickle, at: int) -> tuple[bytes, int]:
+def _name_at(t: Stream, at: int) -> tuple[bytes, int]:
     module, at = t.line(at)
     name, at = t.line(at)
     try:
@@ -291,5 +318,5 @@ def _text_persid(line: bytes, at: int) -> bytes:
 
 
 @_handles_number("EXT1", "EXT2", "EXT4")
-def _extension(_t: RewrittenPickle, code: int, at: int) -> tuple[bytes, int]:
+def _extension(_t: Stream, code: int, at: int) -> tuple[bytes, int]:
     return _integer(code) + node(EXTENSION, b"N"), at
