@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import pickle
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gc3store import ObjectNotFoundError, StoreError, UntrustedError, make_store
+from gc3store import MissingClassError, ObjectNotFoundError, StoreError, UntrustedError, make_store
 from gc3store.persistable import MOVED, current_name
 from gc3store.testing import in_fresh_process
 from tests.servers import KINDS, connect, database
@@ -145,8 +146,17 @@ def test_what_is_loaded(url, read_only):
 
     with make_store(url, read_only=read_only) as store:
         loaded = {
-            name: store.load(id_) for name, id_ in NAMES.items() if not name.startswith(("missing", "stores"))
+            name: store.load(id_)
+            for name, id_ in NAMES.items()
+            if not name.startswith(("missing", "stores", "frame"))
         }
+        if importlib.util.find_spec("pyarrow") is None:  # the names of the frame's columns are kept by Arrow
+            with pytest.raises(MissingClassError, match="pyarrow"):
+                store.load(NAMES["frame"])
+        else:
+            frame = store.load(NAMES["frame"])
+            assert list(frame["n"]) == [1, 2, 3]
+            assert frame["when"][2] == pd.Timestamp("2024-01-03")
         assert loaded["small"] == {"a": 1, "b": [1.5, None, "text"]}
         assert loaded["large"].shape == (140_000,)
         assert not loaded["large"].any()
@@ -163,8 +173,6 @@ def test_what_is_loaded(url, read_only):
         assert loaded["bound method"]() == (4, 5)
         assert loaded["values"] == {"set": {1, 2, 3}, "frozen": frozenset("ab"), "enum": shapes.Color.BLUE}
         assert (loaded["array"] == np.arange(12.0).reshape(3, 4)).all()
-        assert list(loaded["frame"]["n"]) == [1, 2, 3]
-        assert loaded["frame"]["when"][2] == pd.Timestamp("2024-01-03")
         assert loaded["replaced"] == "the second"
 
 

@@ -14,7 +14,7 @@ import termios
 import pytest
 
 from gc3store import copy
-from gc3store.engine import drafting
+from gc3store.engine import writer
 from gc3store.support import progress
 from gc3store.testing import Point, in_new_interpreter
 
@@ -66,7 +66,7 @@ def _counts():
 def test_a_bar_counts_what_is_done_and_not_what_was_taken(place, slow, monkeypatch, capsys):
     """Also where objects come so slowly that each is saved before the next one is there."""
     monkeypatch.setattr(progress, "DELAY", 0)
-    monkeypatch.setattr(drafting, "PATIENCE", 0 if slow else 3600)  # whatever the machine
+    monkeypatch.setattr(writer, "PATIENCE", 0 if slow else 3600)  # whatever the machine
     total, batch = (25, 1) if slow else (2500, 1000)
     store, other = place.open(durable=False), place.open()
     seen = []

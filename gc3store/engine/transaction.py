@@ -130,9 +130,15 @@ class Transaction:
         if backend.has_doubts:
             self._written, self._deleted = [], []
         if self._columns.has_pending:
-            backend.define_columns(self._columns.pending())
+            definitions = self._columns.pending()
+            backend.define_columns(definitions)
             if self._identities.store is None:
-                self._learn()
+                if (
+                    backend.stored_columns.keys() <= definitions.keys()
+                ):  # it has ours alone, in the order given
+                    self._identities.store = backend.uuid
+                else:
+                    self._learn()
             self._columns.defined()
         backend.begin()
         if self._identities.store is None:
