@@ -112,7 +112,7 @@ class Transaction:
             self._begin()
             yield
             backend.commit()
-        except BaseException as error:
+        except BaseException:
             try:
                 self._note_doubt()
                 self._roll_back()
@@ -121,7 +121,6 @@ class Transaction:
                     identities.commit()
                 else:
                     identities.rollback()
-                self._explain(error)
             raise
         identities.commit()
 
@@ -133,9 +132,8 @@ class Transaction:
             definitions = self._columns.pending()
             backend.define_columns(definitions)
             if self._identities.store is None:
-                if (
-                    backend.stored_columns.keys() <= definitions.keys()
-                ):  # it has ours alone, in the order given
+                # A store that has ours alone keeps them in the order in which they were given.
+                if backend.stored_columns.keys() <= definitions.keys():
                     self._identities.store = backend.uuid
                 else:
                     self._learn()
@@ -151,9 +149,6 @@ class Transaction:
         except BaseException:
             self._backend.rollback()
             raise
-
-    def _explain(self, error: BaseException) -> None:
-        """Say in a KeyboardInterrupt what became of the transaction that it cut short."""
 
     # Writing.
 
